@@ -89,8 +89,7 @@ class LiveView:
             return
         started = self.clock()
         self.screen.pictures(*self._latest)
-        ended = self.clock()
-        self._next_pictures = ended + (ended - started) * (1 / PICTURE_SHARE - 1)
+        self._next_pictures = started + (self.clock() - started) / PICTURE_SHARE
 
 
 def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Any]:

@@ -263,7 +263,17 @@ def test_a_log_file_gets_one_line_an_epoch():
     ]
 
 
-def test_a_terminal_also_gets_a_line_that_is_written_over():
+@pytest.mark.parametrize("columns", [100, 80, 40])
+def test_no_line_that_is_written_over_wraps(columns, monkeypatch):
+    """Of one that does only the last row would be written over, five times a second."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    over = [part for line in terminal_output(Terminal()).split("\n") for part in line.split("\r")[:-1]]
+    assert max(map(len, over)) < columns and any("epoch 1 of 2, step 2" in part for part in over)
+    assert columns < 80 or any(part.rstrip().endswith(" 33%  GDAS search: epoch 1 of 2, step 2 of 3, 4 s left") for part in over)
+
+
+def test_a_terminal_also_gets_a_line_that_is_written_over(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     text = terminal_output(Terminal())
     assert "\r[########................]  33%  GDAS search: epoch 1 of 2, step 2 of 3, 4 s left" in text
     visible = [line.split("\r")[-1] for line in text.split("\n")]
