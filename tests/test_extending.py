@@ -31,7 +31,10 @@ from gdas_lite.runs.config import RunError
 from gdas_lite.runs.engine import SearchSpec
 from gdas_lite.search import algorithms
 from gdas_lite.search.algorithms import register
+from gdas_lite.visual.alpha import chosen_operations
 from gdas_lite.visual.cell_graph import cell_graph
+from gdas_lite.visual.widgets.live import LiveView
+from gdas_lite.visual.widgets.screens import NotebookDisplay
 from tests import own_space
 from tests.own_algorithm import Lukewarm
 from tests.own_space import Row, RowSpace
@@ -233,6 +236,35 @@ def test_cells_of_a_new_space_are_drawn_and_counted(registries):
 
     with pytest.raises(ValueError, match="got Silent; .* or give a class of your own a method `cells`"):
         cell_graph(Silent())
+
+
+@dataclass(frozen=True)
+class Undrawn(Row):
+    """The method `cells` is not asked of a genotype."""
+
+    space = "undrawn"
+    cells = property(lambda self: self.nothing)
+
+    @staticmethod
+    def parse(text):
+        return Undrawn(tuple(text.split()))
+
+
+@dataclass(frozen=True)
+class UndrawnSpace(RowSpace):
+    name, genotype_class = "undrawn", Undrawn
+
+    def derive(self, alphas):
+        return Undrawn(super().derive(alphas).ops)
+
+
+def test_a_search_whose_cells_do_not_say_their_edges_is_watched_in_a_notebook(registries, monkeypatch):
+    spaces.register(UndrawnSpace)
+    search, shown = gl.Search(UndrawnSpace(4), images(), gl.GDAS(), recipe="smoke"), []
+    monkeypatch.setattr(NotebookDisplay, "_show", lambda self, name, bundle: shown.append((name, bundle["text/plain"])))
+    list(gl.watch(search, LiveView(search.total_epochs, screen=NotebookDisplay())))
+    assert search.is_finished and ("cell", str(search.genotype)) in shown
+    assert chosen_operations(search.history, "cell") == list(search.genotype.ops)       # the largest alpha of each edge
 
 
 def test_a_space_that_is_not_registered_is_said(tmp_path, registries):

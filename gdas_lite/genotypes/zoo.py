@@ -62,13 +62,11 @@ def zoo_entry(name: str, space: str | None = None) -> ZooEntry:
     if not isinstance(name, str):
         raise TypeError(f"Zoo: a name is text, got {type(name).__name__}")
     plain, wanted = _with_space(name, space)
-    entries = list(zoo(wanted).values())
-    for entry in entries:
-        if plain in (entry.name, *entry.aliases):
-            return entry
-    known = dict.fromkeys(known_name for entry in entries for known_name in (entry.name, *entry.aliases))
+    known = [(title, entry) for entry in zoo(wanted).values() for title in (entry.name, *entry.aliases)]
+    if plain in (first := dict(known[::-1])):       # of entries with one name the first
+        return first[plain]
     where = "" if wanted is None else f" in the {wanted} space"
-    raise KeyError(f"Zoo: no cell is called {said(plain)}{where}, {nearest(plain, known)}")
+    raise KeyError(f"Zoo: no cell is called {said(plain)}{where}, {nearest(plain, dict(known))}")
 
 
 def _with_space(name: str, space: str | None) -> tuple[str, str | None]:
@@ -127,8 +125,10 @@ class PublishedResult:
 
     @property
     def number(self) -> str:
-        """Returns the value with its spread, "2.93" or "93.61 ± 0.09"."""
-        return f"{self.value:g}" if self.spread is None else f"{self.value:.2f} ± {self.spread:.2f}"
+        """Returns the value with its spread, as the sources print it: "2.93", "3.00" or "93.61 ± 0.09"."""
+        least = {"%": 2, "": 1}.get(self.unit, 0) - (self.metric.startswith("top") and "log" not in self.source)
+        plain = max(f"{self.value:.10g}", f"{self.value:.{least}f}", key=len)
+        return plain if self.spread is None else f"{self.value:.2f} ± {self.spread:.2f}"
 
     def __str__(self) -> str:
         unit, setting = f" {self.unit}" if self.unit else "", f" ({self.setting})" if self.setting else ""

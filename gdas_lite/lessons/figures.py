@@ -116,7 +116,7 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
         if best is not None:
             axes.axhline(best, color=INK, lw=0.8, ls=(0, (1, 2)))
         axes.set(xlabel="epochs done", title=name)
-        claims.append(f"{name}: search accuracy {belief[0]:.0f} → {belief[-1]:.0f} %, "
+        claims.append(f"{name}: search accuracy {belief[np.isfinite(belief).argmax()]:.0f} → {belief[-1]:.0f} %, "
                       f"its cell {truth[0]:.0f} → {truth[-1]:.0f} %")
     figure.axes[0].set_ylabel("accuracy (%)")
     figure.axes[-1].legend(loc="lower right")

@@ -222,13 +222,13 @@ class ResumableRun(EpochByEpoch, ABC):
         for position, loss in enumerate(losses[-CHECK_EVERY:], max(0, len(losses) - CHECK_EVERY) + 1):
             if not math.isfinite(loss.item()):
                 raise FloatingPointError(
-                    f"the loss of this {self.noun} became {loss.item()} in epoch {self.epochs_done}, step {position}; "
-                    f"{self._how_to_go_on()} A smaller learning rate is the usual cure.")
+                    f"the loss of this {self.noun} became {loss.item()} in epoch {self.epochs_done + 1}, "
+                    f"step {position}; {self._how_to_go_on()} A smaller learning rate is the usual cure.")
 
     def _how_to_go_on(self) -> str:
         if self._out is None:
             return "start it again (with out=... it would be kept on disk)."
-        return f"the checkpoint after epoch {self.epochs_done - 1} in {self._out} is good: resume from there." \
+        return f"the checkpoint after epoch {self.epochs_done} in {self._out} is good: resume from there." \
             if self.epochs_done else f"no epoch was finished yet; start it again in {self._out}."
 
     def __reduce_ex__(self, protocol: Any) -> Any:

@@ -90,7 +90,8 @@ class History(Sequence[EpochRecord]):
     @property
     def total_epochs(self) -> int:
         """The epochs that the search shall have: more than are here in a recording that is unfinished."""
-        return self.about["config"]["recipe"]["epochs"] if "unfinished" in self.about else len(self)
+        done = self[-1].epoch + 1 if len(self) else 0      # of every n-th epoch, too
+        return self.about["config"]["recipe"]["epochs"] if "unfinished" in self.about else done
 
     def append(self, record: EpochRecord) -> None:
         """Add the record of the next epoch."""
@@ -125,8 +126,7 @@ class History(Sequence[EpochRecord]):
 
     def column(self, name: str) -> np.ndarray:
         """One number an epoch, (epochs,); None becomes NaN. Raises KeyError for an unknown name."""
-        others = ("alphas", "genotype", "stopped", "engine")
-        known = [field.name for field in fields(EpochRecord) if field.name not in others]
+        known = [one.name for one in fields(EpochRecord) if one.name not in ("alphas", "genotype", "stopped", "engine")]
         if name not in known:
             raise KeyError(f"no column {name!r} in a history; there are {', '.join(known)}")
         return np.array([getattr(record, name) for record in self], dtype=float)        # None becomes NaN

@@ -121,10 +121,10 @@ class LanguageTraining(ResumableRun):
         self._returns += 1
         _copy(self.best, list(self.network.parameters()))
         self.average.start(self._best_steps)
-        best = max(record.epoch for record in self.history if record.is_best)
+        best = max(record.epoch + 1 for record in self.history if record.is_best)
         warnings.warn(f"{str(problem).partition(';')[0]}; back to the weights of epoch {best}, the best so far, and "
-                      f"epoch {self.epochs_done} again with other windows and masks (return {before + 1} of at most "
-                      f"{MOST_RETURNS})", RuntimeWarning, stacklevel=2)
+                      f"epoch {self.epochs_done + 1} again with other windows and masks (return {before + 1} of at "
+                      f"most {MOST_RETURNS})", RuntimeWarning, stacklevel=2)
 
     def _validated(self) -> TextScore:
         """The score on the validation text; where its loss is no number, after the epoch was done again."""
@@ -134,7 +134,7 @@ class LanguageTraining(ResumableRun):
             if math.isfinite(valid.loss):
                 return valid
             self._go_back(FloatingPointError(
-                f"the validation loss became {valid.loss} after epoch {self.epochs_done}; {self._how_to_go_on()} "
+                f"the validation loss became {valid.loss} after epoch {self.epochs_done + 1}; {self._how_to_go_on()} "
                 "A smaller learning rate is the usual cure."))
             for _ in self._epoch_steps():
                 pass

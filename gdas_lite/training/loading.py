@@ -43,7 +43,7 @@ def load_trained(path: str | Path) -> tuple[nn.Module, dict[str, Any], dict[str,
     tensors, _, records = found
     if config["kind"] == "language training":       # the weights with the lowest validation loss so far
         restore({f"best/{name}": value for name, value in network.named_parameters()}, tensors)
-        return network.eval(), config, records[-1]
+        return network.eval(), config, max(records, key=lambda each: (each.get("is_best", False), each["epoch"]))
     restore({f"network/{name}": value for name, value in network.state_dict().items()}, tensors)
     return network.to(memory_format=torch.channels_last).eval(), config, records[-1]
 

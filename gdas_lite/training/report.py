@@ -87,7 +87,7 @@ def language_report(training: LanguageTraining, name: str | None = None) -> str:
     Raises RuntimeError before the last epoch, KeyError for a name that the zoo's published results do not have.
     """
     scores, data = training.result, training.data
-    epoch = max(record.epoch for record in training.history if record.is_best)
+    epoch = max(record.epoch + 1 for record in training.history if record.is_best)
     lines = [f"{data.name}: validation perplexity {scores['valid'].perplexity:.2f} (epoch {epoch}, the lowest), test "
              f"perplexity {scores['test'].perplexity:.2f}; measured, recipe {training.recipe.name}, seed "
              f"{training.seed}"]

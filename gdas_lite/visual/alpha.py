@@ -62,11 +62,9 @@ def kinds_of(history: Any, kind: str | None) -> list[str]:
     check_has(history, "labels", "history", "a search's: search.history, or gl.recorded(name)")
     if len(history) == 0:
         raise ValueError("the history has no epoch yet, there is nothing to draw; run the search first")
-    if kind is None:
-        return list(history.labels)
-    if kind not in history.labels:
+    if kind is not None and kind not in history.labels:
         raise KeyError(f"no cell kind {kind!r} in this history; there are {', '.join(history.labels)}")
-    return [kind]
+    return list(history.labels) if kind is None else [kind]
 
 
 def height_of(labels: CellLabels) -> float:
@@ -78,14 +76,13 @@ def height_of(labels: CellLabels) -> float:
 def claim_of(history: Any, kind: str) -> str:
     """What the last epoch says: which candidate leads on how many edges, and by how much."""
     labels, last = history.labels[kind], history.op_probs[kind][-1]
-    leaders = last.argmax(1)
-    counts = np.bincount(leaders, minlength=len(labels.candidates))
-    first = [name for name, count in zip(labels.candidates, counts) if count == counts.max()]
     ordered = np.sort(last, axis=1)
-    lead = float(np.median(ordered[:, -1] - ordered[:, -2]))
+    leads = ordered[:, -1] - ordered[:, -2]
+    counts = np.bincount(last.argmax(1)[leads > 0], minlength=len(labels.candidates))
+    first = [name for name, count in zip(labels.candidates, counts) if count == counts.max()]
     who = f"{first[0]} leads" if len(first) == 1 else f"{', '.join(first[:-1])} and {first[-1]} each lead"
-    return (f"{prefix_of(kind)}{who} on {counts.max()} of {len(labels.edges)} edges after "
-            f"{counted(epochs_done(history)[-1])} (median lead {lead:.3f})")
+    lead = f"{who} on {counts.max()} of {len(labels.edges)} edges" if leads.any() else "no candidate leads on any edge"
+    return f"{prefix_of(kind)}{lead} after {counted(epochs_done(history)[-1])} (median lead {np.median(leads):.3f})"
 
 
 def prefix_of(kind: str) -> str:
@@ -102,13 +99,15 @@ def epochs_done(history: Any) -> np.ndarray:
 def chosen_operations(history: Any, kind: str) -> list[str | None]:
     """For each edge the operation of the latest genotype, None where the genotype does not use the edge.
 
-    Without a genotype in the history: the candidate with the largest alpha, on every edge.
+    Without a genotype in the history, or with one that does not say its edges (of a space of one's own): the candidate
+    with the largest alpha, on every edge.
     """
     labels = history.labels[kind]
     texts = [record.genotype for record in history if record.genotype is not None]
-    if not texts:
+    try:
+        used = {(src, dst): op for src, dst, op in operation_edges(parse_genotype(texts[-1])).get(kind, ())}
+    except (IndexError, ValueError):
         return [labels.candidates[k] for k in history.op_probs[kind][-1].argmax(1)]
-    used = {(src, dst): op for src, dst, op in operation_edges(parse_genotype(texts[-1])).get(kind, ())}
     return [used.get(edge) for edge in labels.edges]
 
 

@@ -131,7 +131,7 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
     last, most = {}, 0
     looks = zip(histories.items(), cycle(SEARCH_COLOURS), cycle(SEARCH_LINES))
     for number, ((name, history), colour, line) in enumerate(looks):
-        chosen = next(iter(history.labels)) if kind is None else kinds_of(history, kind)[0]
+        chosen = kinds_of(history, kind)[0]
         counts = history.counts(names)[chosen]
         last[name], most = counts[-1], max(most, len(operations_of(parse_genotype(history[-1].genotype))[chosen]))
         drawn, = axes.plot(epochs_done(history), counts, line, color=colour, drawstyle="steps-post", label=name)

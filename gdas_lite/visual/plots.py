@@ -126,10 +126,10 @@ def _draw_curves(axes: Any, history: Any, what: str, label: str, with_key: bool 
 
 
 def _loss_claim(history: Any) -> str:
-    valid, train = history.column("valid_loss"), history.column("train_loss")
-    half, values = ("valid", valid) if np.isfinite(valid).any() else ("train", train)
-    accuracy = history.column(f"{half}_accuracy")[-1]
-    claim = f"{half} loss {values[0]:.2f} → {values[-1]:.2f} nats in {counted(epochs_done(history)[-1])}"
+    half, epochs = "valid" if np.isfinite(history.column("valid_loss")).any() else "train", epochs_done(history)
+    values, accuracy = history.column(f"{half}_loss"), history.column(f"{half}_accuracy")[-1]
+    first = np.isfinite(values).argmax()            # before, a recipe trains the weights alone
+    claim = f"{half} loss {values[first]:.2f} → {values[-1]:.2f} nats in {counted(epochs[-1] - epochs[first] + 1)}"
     return claim + (f"; search accuracy {accuracy:.1f}% on the {half} half" if np.isfinite(accuracy) else "")
 
 
@@ -164,8 +164,8 @@ def _draw_entropy(axes: Any, history: Any, kinds: Sequence[str], with_names: boo
         if with_names:
             note(axes, edge, (epochs[-1], nats[-1, most]), (4, 0), va="center")
             note(axes, f"ln {len(labels.candidates)}: no preference", (epochs[0], ceiling))
-        claims.append(f"{prefix_of(kind)}mean entropy {nats[-1].mean():.3f} of at most {ceiling:.3f} nats, {edge} most "
-                      "decided")
+        claims.append(f"{prefix_of(kind)}mean entropy {nats[-1].mean():.3f} of at most {ceiling:.3f} nats"
+                      + (f", {edge} most decided" if np.ptp(nats[-1]) > 0 else ""))
     axes.set(xlabel="epochs done", ylabel="entropy (nats)")
     whole_numbers(axes.xaxis, **EPOCH_TICKS)
     if with_names:

@@ -479,7 +479,7 @@ print(f"with s = {spread:.1f} (plain, drop path), trainings of each to see a dif
 print(v2)
 for a, b in (("GDAS_V1", 2.93), ("DARTS_V1", 3.00)):
     gap = b - 2.82
-    print(f"{a} {b} % against DARTS_V2 2.82 %, published, GDAS paper, table 1: "
+    print(f"{a} {b:.2f} % against DARTS_V2 2.82 %, published, GDAS paper, table 1: "
           f"with that spread, {trainings_needed(0.09, gap)} each")
 
 # %% [markdown]

@@ -327,15 +327,15 @@ COLOURS = {"found here": "#C2185B", "random cell": "#8A8F98", "GDAS": "#1B7F5C",
 def draw(curves):
     figure = new_figure(3.8, 8.0)
     axes = figure.subplots()
+    axes.set_yscale("log")          # ticks before the curves: afterwards they would stretch the axis
+    axes.set_yticks([7, 8, 10, 14, 20, 40], ["7", "8", "10", "14", "20", "40"])
     for (name, seed), values in curves.items():
         axes.plot(range(1, len(values) + 1), values, ".-", color=COLOURS[name], lw=2 if name == "found here" else 1.2,
                   label=name if seed == 0 else None)
     axes.axhline(data.perplexity_floor, color=STRONG, ls=":")
     axes.annotate(f"floor {data.perplexity_floor:.2f}", (1, data.perplexity_floor), xytext=(0, 3),
                   textcoords="offset points", fontsize=8.5)
-    axes.set(xlabel="epochs done", ylabel="validation perplexity, log scale", yscale="log",
-             xticks=range(1, len(values) + 1))
-    axes.set_yticks([7, 8, 10, 14, 20, 40], ["7", "8", "10", "14", "20", "40"])
+    axes.set(xlabel="epochs done", ylabel="validation perplexity, log scale", xticks=range(1, len(values) + 1))
     axes.minorticks_off()
     axes.legend(frameon=False, ncols=2)
     lowest = min(curves, key=lambda key: curves[key][-1])

@@ -78,7 +78,7 @@ costs_by_width(curves, 600e6)
 for name in names:
     channels = {"GDAS_V1": 50, "DARTS_V2": 48, "GDAS_F1": 52}[name]
     cost = gl.cost_of(imagenet_network(name, channels), (3, 224, 224))
-    said = [f"{r.value:g} {r.unit}" for metric in ("params_M", "mult_adds_M")
+    said = [f"{r.number} {r.unit}" for metric in ("params_M", "mult_adds_M")
             for r in gl.published(name, data="imagenet", metric=metric)]
     print(f"{name:9} C={channels}: {cost.parameters / 1e6:.2f} M parameters, "
           f"{cost.multiply_adds / 1e6:.0f} M multiply-adds; published {', '.join(said)}")
@@ -122,11 +122,10 @@ for index in (0, *reductions, 13):
 # %%
 rows = {}
 for r in gl.published(space="nasnet", data="imagenet"):
-    rows.setdefault((r.source, r.name, r.setting), {})[r.metric] = r.value
+    rows.setdefault((r.source, r.name, r.setting), {})[r.metric] = r.number
 print(f"{'published':10} {'top-1':>6} {'top-5':>6} {'M param':>7} {'M mult-add':>9}")
 for (source, name, setting), values in rows.items():
-    numbers = [f"{values[key]:g}" if key in values else "-"
-               for key in ("top1_error", "top5_error", "params_M", "mult_adds_M")]
+    numbers = [values.get(key, "-") for key in ("top1_error", "top5_error", "params_M", "mult_adds_M")]
     print("{:10} {:>6} {:>6} {:>7} {:>9}".format(name, *numbers), f"  {source}{', ' if setting else ''}{setting}")
 
 # %% [markdown]

@@ -197,12 +197,13 @@ gl.reproduction.fill(runs, searches)
 # %%
 import numpy as np
 from gdas_lite.lessons.recorded import names as recorded_names
+from gdas_lite.runs.printing import duration
 
 histories = [gl.recorded(name) for name in recorded_names()]
 for name, history in zip(recorded_names(), histories):
-    accuracy, hours = gl.landscape.trajectory(history), np.median(history.column("seconds")) * len(history) / 3600
+    accuracy, seconds = gl.landscape.trajectory(history), np.median(history.column("seconds")) * len(history)
     epochs, machine = history.about["config"]["recipe"]["epochs"], history.about["machine"]["processor"]
-    print(f"{name:28} {len(history):3} of {epochs:3} epochs, {hours:5.2f} h on {machine}; "
+    print(f"{name:28} {len(history):3} of {epochs:3} epochs, {duration(seconds):>11} on {machine}; "
           f"its cell on CIFAR-10: {accuracy[-1]:.2f} %")
 
 # %% [markdown]

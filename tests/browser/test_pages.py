@@ -230,6 +230,47 @@ def test_the_player_follows_the_other_spaces(open_page, space):
             assert sum("not in the derived cell" not in label for label in labels) == 8
 
 
+class Views:
+    """A page with so many views of a widget's model, which the page calls `model`."""
+
+    def __init__(self, widget, count=1):
+        self.widget, self.count = widget, count
+
+    def to_html(self, path):
+        file = self.widget.to_html(path)
+        before, call, after = file.read_text(encoding="utf-8").partition("render({ model, el:")
+        more = f"{call} document.querySelector('main').appendChild(document.createElement('div')) }});\n" * (self.count - 1)
+        file.write_text(f"{before}window.model = model;\n{more}{call}{after}", encoding="utf-8")
+        return file
+
+
+def test_of_two_views_of_a_player_one_plays(open_page):
+    page = open_page(Views(gl.AlphaPlayer(made_up_history(gl.NASBench201(), 60)), 2))
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)
+    epochs, buttons = page.locator("input[name=epoch]"), page.locator(".gl-controls button")
+    epochs.first.press("Home")
+    for i in (0, 1):
+        buttons.nth(i).click()
+    page.clock.run_for(1999)            # 200 ms an epoch; the first view stops at the first step of the second
+    assert [one.input_value() for one in epochs.all()] == ["10", "10"]
+    assert buttons.all_inner_texts() == ["play", "pause"]
+    buttons.nth(1).click()
+    page.clock.run_for(1999)
+    assert epochs.first.input_value() == "10" and buttons.all_inner_texts() == ["play", "play"]
+
+
+def test_a_player_of_every_nth_epoch_says_which(open_page, table):
+    page = open_page(gl.AlphaPlayer(made_up_history(gl.NASBench201(), 12)[1::5], table))
+    for key, epoch in (("Home", 2), ("ArrowRight", 7), ("End", 12)):
+        page.locator("input[name=epoch]").press(key)
+        assert page.locator("output").inner_text() == f"{epoch} of 12"
+        assert named(page, "derived").inner_text().startswith(f"Cell after epoch {epoch}:")
+    for plot in page.locator(".gl-plot").all():
+        assert {"epoch 2", "7", "12"} <= set(plot.locator("text").all_text_contents())
+        assert "after 3 epochs" not in plot.get_attribute("aria-label")
+
+
 # ---- cell builder and cell view
 
 def test_a_cell_is_built(open_page, table):
@@ -361,6 +402,18 @@ def test_the_page_of_a_dashboard_shows_the_run_where_it_was(open_page, table):
     assert "Edge 0 \u2192 3" in page.locator("figcaption").last.inner_text()
 
 
+def test_what_begins_anew_may_be_a_longer_search_of_another_space(open_page):
+    page = open_page(Views(paused_board(gl.NASBench201(), 7)))
+    page.evaluate("""() => { for (const [name, value] of [["panels", []], ["parts", []], ["cell", {}], ["about",
+        { title: "DARTS search", epochs: 60, kinds: ["normal", "reduce"], begins_anew: true }]]) model.set(name, value); }""")
+    assert page.locator(".gl-controls b").inner_text() == "DARTS search" and page.locator("figure").count() == 0
+    assert page.get_by_label("cell", exact=True).locator("option").all_inner_texts() == ["normal cell", "reduce cell"]
+    assert page.get_by_text("are drawn after the first epoch").is_visible()
+    page.evaluate("""() => { model.set("panels", [{ title: "loss (nats)", top: null,
+        lines: [{ name: "train", values: Array(50).fill(1) }] }]); model.set("cell", { text: "" }); }""")
+    assert "60" in page.locator(".gl-plot text").all_text_contents()
+
+
 def test_both_cells_of_a_dashboard_can_be_seen(open_page):
     board = paused_board(gl.NASNet(), 2)
     page = open_page(board)
@@ -396,7 +449,7 @@ def check_published(page, name):
     with torch.device("meta"):
         assert named(page, "parameters").inner_text() == f"{gl.count_parameters(gl.network(entry.genotype)):,}"
     if not name.startswith("GDAS_found"):
-        values = [f"{result.value:g}" for result in gl.published(name, space=entry.space)]
+        values = [result.number.split()[0] for result in gl.published(name, space=entry.space)]
         assert [text.split()[0] for text in page.locator(".gl-results td.gl-num").all_inner_texts()] == values
 
 

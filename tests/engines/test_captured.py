@@ -275,7 +275,7 @@ def test_a_loss_that_is_not_finite_is_said(digits):
     run = search(digits, gl.GDAS(), captured=True)
     with torch.no_grad():
         run.state.supernet.classifier.weight[0, 0] = float("nan")
-    with pytest.raises(FloatingPointError, match="became nan in epoch 0, step 1;"):
+    with pytest.raises(FloatingPointError, match="became nan in epoch 1, step 1;"):
         run.run()
 
 

@@ -109,7 +109,7 @@ def test_captured_searches_stop_together_and_one_that_fails_does_not_stop_the_ot
     assert [search.epochs_done for search in found.searches] == [0, 0, 0]
     with torch.no_grad():
         found.searches[1].state.supernet.classifier.weight[0, 0] = float("nan")
-    with pytest.raises(FloatingPointError, match="became nan in epoch 0, step 3"):
+    with pytest.raises(FloatingPointError, match="became nan in epoch 1, step 3"):
         found.run_epoch()
     assert [search.epochs_done for search in found.searches] == [1, 0, 1]
     for place in (0, 2):
@@ -162,7 +162,7 @@ def test_one_that_fails_does_not_stop_the_others(digits):
     found = stack(digits)
     with torch.no_grad():
         found.searches[0].state.supernet.classifier.weight[0, 0] = float("nan")
-    with pytest.raises(FloatingPointError, match="became nan in epoch 0, step 1"):
+    with pytest.raises(FloatingPointError, match="became nan in epoch 1, step 1"):
         found.run_epoch()
     if found.workers > 1:
         assert [search.epochs_done for search in found.searches] == [0, 1, 1]

@@ -119,6 +119,21 @@ def test_published_results_of_darts_have_their_spread():
     assert values("GDAS", data="wikitext-2", metric="test_perplexity") == [(69.4, None)]
 
 
+@pytest.mark.parametrize(("name", "options", "printed"), [
+    ("DARTS_V1", {"data": "cifar10", "metric": "test_error", "space": "nasnet"}, {"3.00", "3.00 ± 0.14"}),
+    ("GDAS_V1", {"data": "imagenet", "metric": "top1_error"}, {"26.0", "26.15", "26.00"}),
+    ("AmoebaNet", {"data": "imagenet", "metric": "top5_error"}, {"8.0"}),
+    ("GDAS", {"data": "wikitext-2", "metric": "valid_perplexity"}, {"71.0"}),
+    ("GDAS", {"data": "wikitext-2", "metric": "params_M"}, {"33"}),
+    ("GDAS", {"space": "nasbench201", "metric": "search_seconds"}, {"28925.91", "31609.8"})])
+def test_published_numbers_are_printed_with_the_digits_of_their_sources(name, options, printed):
+    assert printed <= {result.number for result in published(name, **options)}
+
+
+def test_no_published_number_is_rounded():
+    assert [result for result in published() if float(result.number.split()[0]) != result.value] == []
+
+
 def test_published_searches_on_nas_bench_201():
     gdas = published("GDAS", space="nasbench201", data="cifar10", metric="test_accuracy")
     assert [(r.value, r.spread, r.status) for r in gdas] == [(93.61, 0.09, "secondary")]

@@ -107,6 +107,13 @@ def test_belief_and_truth_are_drawn_as_given(failures):
         belief_and_truth({"a": history}, {"a": truth[:-1]})
 
 
+def test_belief_begins_where_the_alpha_steps_do():
+    history = gl.recorded("gdas-laptop-thumbnails-8")       # 20 epochs of it train the weights alone
+    belief = history.column("valid_accuracy")
+    figure = belief_and_truth({"a": history}, {"a": np.full(len(history), 90.0)})
+    assert np.isnan(belief[19]) and figure.claim.startswith(f"a: search accuracy {belief[20]:.0f} → {belief[-1]:.0f} %, its")
+
+
 def test_the_chosen_cell_is_the_one_with_the_highest_score():
     truth, score = np.array([50.0, 70.0, 60.0]), np.array([1.0, 2.0, 3.0])
     figure = scores_against_truth(truth, {"good": truth, "bad": score})

@@ -399,8 +399,10 @@ def test_recurrent_search_training_and_evaluation(capsys):
     assert main(["train", "a", "--recipe", "smoke", *size, *text, "--out", "b"]) == 0
     printed = capsys.readouterr().out
     line = re.search(r"  test +perplexity .*", printed).group()
+    assert "the best weights:\n  valid " in printed and "after the last epoch" not in printed
     assert main(["evaluate", "b", "--data", "text.txt"]) == 0
-    assert line in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert line in printed and printed.startswith("b, best weights, after epoch 1 of 1, on text.txt:")
     assert "say where they are with --data" in refused(capsys, "evaluate", "b")
     Path("other.txt").write_text("a dog ran on the mat . the cat sat . " * 400)
     assert "is not the text of the training" not in scores_of(capsys, "b", "--data", "text.txt")[1]

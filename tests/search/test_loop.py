@@ -12,7 +12,7 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.runs.config import RunError
-from gdas_lite.runs.folder import checkpoints
+from gdas_lite.runs.folder import checkpoints, number_of
 from gdas_lite.search.history import History
 from tests.faults.injections import as_older_version
 from tests.search.killed import kill_at
@@ -148,11 +148,12 @@ def test_a_loss_that_becomes_nan_stops_the_run_and_keeps_the_checkpoint(digits, 
     run.run_epoch()
     with torch.no_grad():
         run.state.supernet.classifier.weight[0, 0] = float("nan")
-    with pytest.raises(FloatingPointError, match=r"became nan in epoch 1, step 1; the checkpoint after epoch 0 in .* is good"):
+    with pytest.raises(FloatingPointError, match=r"became nan in epoch 2, step 1; the checkpoint after epoch 1 in .* is good"):
         run.run_epoch()
     with pytest.raises(RuntimeError, match="torn"):
         run.run_epoch()
     run.close()
+    assert {number_of(checkpoint) for checkpoint in checkpoints(tmp_path)} == {1}       # epochs count from 1 in both
     resumed = gl.resume(tmp_path, data=digits)
     assert resumed.epochs_done == 1
     assert_same(state_of(search(digits).run()), state_of(resumed.run()))
@@ -160,7 +161,7 @@ def test_a_loss_that_becomes_nan_stops_the_run_and_keeps_the_checkpoint(digits, 
 
 def test_the_step_of_the_first_loss_that_is_no_number_is_named_however_many_there_are(digits):
     losses = [torch.tensor(value) for value in [1.0] * 56 + [float("nan")] + [2.0] * 3]
-    with pytest.raises(FloatingPointError, match=r"became nan in epoch 0, step 57; "):
+    with pytest.raises(FloatingPointError, match=r"became nan in epoch 1, step 57; "):
         search(digits).check_finite(losses, 60)
 
 

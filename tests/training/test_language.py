@@ -20,6 +20,7 @@ from gdas_lite.spaces.language_model import Dropout, Masks, draw_masks, temporal
 from gdas_lite.training import language
 from gdas_lite.training.evaluation import TextScore, evaluate_text
 from gdas_lite.training.language import Average, starts_averaging, swapped
+from gdas_lite.training.loading import load_trained
 from gdas_lite.training.report import language_report
 
 CELL = gl.zoo_genotype("GDAS", "recurrent")
@@ -238,8 +239,8 @@ def breaks_in(run, *attempts: tuple[int, int]) -> list[torch.Tensor]:
 def test_a_loss_that_is_no_number_goes_back_to_the_best_epoch_and_says_so(text):
     run = training(text, epochs=3)
     begun = breaks_in(run, (1, 0), (1, 1))
-    with pytest.warns(RuntimeWarning, match=r"became nan in epoch 1, step 2; back to the weights of epoch 0, the best so far, "
-                      r"and epoch 1 again with other windows and masks \(return [12] of at most 10\)") as said:
+    with pytest.warns(RuntimeWarning, match=r"became nan in epoch 2, step 2; back to the weights of epoch 1, the best so far, "
+                      r"and epoch 2 again with other windows and masks \(return [12] of at most 10\)") as said:
         run.run()
     assert len(said) == 2 and [record.returns for record in run.history] == [0, 2, 0]
     twin = training(text, epochs=3)
@@ -262,10 +263,19 @@ def test_it_is_the_best_epoch_and_its_average_that_it_goes_back_to(text, monkeyp
     means, steps = run.average.means[0].clone(), run.average.steps
     best = dict(zip([name for name, _ in run.network.named_parameters()], run.average.means))["start"].clone()
     run.run_epoch()
-    with pytest.warns(RuntimeWarning, match="weights of epoch 1, the best so far, and epoch 3 again"):
+    with pytest.warns(RuntimeWarning, match="weights of epoch 2, the best so far, and epoch 4 again"):
         run.run()
     assert torch.equal(begun[-1], best) and not torch.equal(begun[-2], best) and means.shape == run.average.means[0].shape
     assert run.average.steps == steps + run.steps_per_epoch and run.history[3].is_averaged
+
+
+def test_the_record_beside_the_best_weights_is_that_of_their_epoch(text, tmp_path, monkeypatch):
+    scores = iter([5.0, 4.0, 4.5])
+    monkeypatch.setattr(language, "evaluate_text", lambda *a: TextScore(next(scores, 4.0), 10.0, 5))
+    run = training(text, epochs=3, out=tmp_path).run()
+    network, _, record = load_trained(tmp_path)
+    assert record["epoch"] == 1 and record["evaluation"]["valid"]["loss"] == run.result["valid"].loss == 4.0
+    assert all(torch.equal(value, best) for value, best in zip(network.parameters(), run.best, strict=True))
 
 
 def test_a_training_that_went_back_is_resumed_bit_for_bit(text, tmp_path):
@@ -291,7 +301,7 @@ def test_it_goes_back_a_bounded_number_of_times(text, monkeypatch):
     monkeypatch.setattr(language, "MOST_RETURNS", 3)
     run = training(text, epochs=4)
     breaks_in(run, (1, 0), (1, 1), (2, 0), (2, 1))
-    with pytest.warns(RuntimeWarning), pytest.raises(FloatingPointError, match="in epoch 2, step 2.*best epoch 3 times"):
+    with pytest.warns(RuntimeWarning), pytest.raises(FloatingPointError, match="in epoch 3, step 2.*best epoch 3 times"):
         run.run()
     assert [record.returns for record in run.history] == [0, 2]
 
@@ -305,7 +315,7 @@ def test_a_validation_loss_that_is_no_number_does_the_epoch_again(text, monkeypa
 
     run = training(text, epochs=2)
     monkeypatch.setattr(language, "evaluate_text", spoiled)
-    with pytest.warns(RuntimeWarning, match="the validation loss became nan after epoch 1; back to the weights of epoch 0"):
+    with pytest.warns(RuntimeWarning, match="the validation loss became nan after epoch 2; back to the weights of epoch 1"):
         run.run()
     assert [record.returns for record in run.history] == [0, 1] and math.isfinite(run.result["test"].loss)
 
@@ -377,7 +387,7 @@ def test_a_validation_loss_that_is_no_number_ends_in_a_sentence(text):
         pass
     with torch.no_grad():
         run.network.bias[3] = float("nan")
-    with pytest.raises(FloatingPointError, match="the validation loss became nan after epoch 0; start it again"):
+    with pytest.raises(FloatingPointError, match="the validation loss became nan after epoch 1; start it again"):
         run.end_epoch(1.0)
 
 

@@ -51,7 +51,7 @@ def test_a_report_on_a_text_tells_its_two_parts_and_the_best_epoch_apart():
     epochs = [SimpleNamespace(epoch=epoch, is_best=is_best) for epoch, is_best in enumerate((True, True, False))]
     run = SimpleNamespace(result=scores, history=epochs, recipe=gl.language_recipe("lesson"), seed=5,
                           data=SimpleNamespace(name="ptb", perplexity_floor=None))
-    assert language_report(run) == ("ptb: validation perplexity 2.72 (epoch 1, the lowest), test perplexity 7.39; measured, "
+    assert language_report(run) == ("ptb: validation perplexity 2.72 (epoch 2, the lowest), test perplexity 7.39; measured, "
                                     "recipe lesson, seed 5")
 
 

@@ -64,6 +64,9 @@ def one_epoch(alpha, genotype=None):
 ONE_HISTORY = {name: getattr(plots, name) for name in
                ("alpha_evolution", "alpha_heatmap", "losses", "temperature", "entropy", "search_overview")}
 
+ALL = ONE_HISTORY | {"cell_contents": plots.cell_contents,
+                     "operation_counts": lambda history: plots.operation_counts({"fine": made_history(), "a": history})}
+
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind():
@@ -166,17 +169,17 @@ def test_a_search_without_accuracies_says_so():
 
 @pytest.mark.parametrize("given", [None, "runs/a", TrainingHistory(), StableRanking()], ids=lambda given: type(given).__name__)
 def test_a_run_or_another_value_in_a_historys_place_is_told_what_is_meant(given):
-    for draw in ONE_HISTORY.values():
+    for draw in ALL.values():
         with pytest.raises(ValueError, match=r"history must be a search's: search\.history, or .*, got "):
             draw(given)
     with pytest.raises(ValueError, match=r"history must be a training's: training\.history, got "):
         plots.training_curves(None if isinstance(given, TrainingHistory) else given)
 
 
-@pytest.mark.parametrize("name", ONE_HISTORY)
+@pytest.mark.parametrize("name", ALL)
 def test_an_empty_history_is_refused(name):
     with pytest.raises(ValueError, match="no epoch yet, there is nothing to draw; run the search first"):
-        ONE_HISTORY[name](History(LABELS["nasbench201"]))
+        ALL[name](History(LABELS["nasbench201"]))
 
 
 def test_the_users_settings_do_not_change_the_picture():
@@ -210,6 +213,15 @@ def test_claim_counts_the_leaders_and_their_lead():
     assert claim == f"nor_conv_3x3 leads on 4 of 6 edges after 1 epoch (median lead {median:.3f})"
 
 
+def test_claims_where_nothing_leads_say_so():
+    flat = one_epoch(np.zeros((6, 5)))
+    assert claim_of(flat, "cell") == "no candidate leads on any edge after 1 epoch (median lead 0.000)"
+    assert plots.entropy(flat).claim == "mean entropy 1.609 of at most 1.609 nats"
+    alpha = np.zeros((6, 5))
+    alpha[0, 3] = 1
+    assert claim_of(one_epoch(alpha), "cell").startswith("nor_conv_3x3 leads on 1 of 6 edges after 1 epoch")
+
+
 def test_claim_names_all_who_lead_on_as_many_edges():
     alpha = np.zeros((6, 5))
     alpha[range(6), [1, 1, 3, 3, 0, 2]] = 1
@@ -222,6 +234,19 @@ def test_losses_and_temperature_state_first_and_last():
         "valid loss 2.50 → 0.50 nats in 5 epochs; search accuracy 44.0% on the valid half")
     assert plots.temperature(history).claim == "temperature 10 → 2 in 5 epochs"
     assert plots.temperature(made_history(tau=False)).claim == "no temperature in this search"
+
+
+def test_losses_begin_where_the_alpha_steps_do():
+    """As the recipe laptop has it; a claim with `nan` in it says nothing."""
+    nan = float("nan")
+    history = History(LABELS["nasbench201"], [
+        dataclasses.replace(record, valid_loss=nan, valid_accuracy=nan) if record.epoch < 2 else record
+        for record in made_history(epochs=5)])
+    assert plots.losses(history).claim == (
+        "valid loss 0.83 → 0.50 nats in 3 epochs; search accuracy 44.0% on the valid half")
+    assert plots.losses(history[:2]).claim == (
+        "train loss 2.30 → 1.15 nats in 2 epochs; search accuracy 51.0% on the train half")
+    assert [name for name, draw in ONE_HISTORY.items() if "nan" in draw(history).claim] == []
 
 
 def test_entropy_against_a_slow_sum():

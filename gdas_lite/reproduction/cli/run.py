@@ -146,13 +146,13 @@ def evaluate(arguments: Namespace) -> int:
         config = {"kind": "training", "data": told.to_json()["data"] | {"streamed": streamed}}
     else:
         network, config, record = load_trained(path)
-        state = f"after epoch {record['epoch'] + 1} of {config['recipe']['epochs']}"
+        whose, epochs = "best weights, " * ("is_best" in record), config["recipe"]["epochs"]
+        state = f"{whose}after epoch {record['epoch'] + 1} of {epochs}"
     network = network.to(pick_device(arguments.device))
     data = load_for_run(arguments, config)
     say(f"{path}, {state}, on {data.name}:")
-    is_text = config["kind"] == "language training"
-    for name, score in (_text_scores(network, data, config) if is_text else
-                        _image_scores(network, data, config, arguments.data)).items():
+    scores = _text_scores if config["kind"] == "language training" else _image_scores
+    for name, score in scores(network, data, config, arguments.data).items():
         say(f"  {name:<10} {_score(score)}")
     return 0
 
@@ -179,7 +179,7 @@ def _image_scores(network: Any, data: Any, config: dict[str, Any], given: str | 
     return {name: evaluate_images(network, images, data) for name, images in sets.items()}
 
 
-def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
+def _text_scores(model: Any, data: Any, config: dict[str, Any], _: str | None) -> dict[str, Any]:
     check_vocabulary(model, data)
     if config["data"].get("checksum") != checksum_of(data):
         warnings.warn(f"{data.name} is not the text of the training, whose words have other numbers", stacklevel=2)
@@ -227,7 +227,7 @@ def _report(run: Any, path: Path) -> None:
             _say(line)
         _say(f"train it: gdas-lite train {_word(path)}")
     else:
-        _say("after the last epoch:")
+        _say("the best weights:" if isinstance(run, LanguageTraining) else "after the last epoch:")
         for name, score in run.result.items():
             _say(f"  {name:<10} {_score(score)}")
 

@@ -5,12 +5,13 @@ const SPEEDS = [0.25, 0.5, 1, 2, 4], SHORTEST_MS = 60;
 const render = widget("alpha player", (model, { root, guard, listen }) => {
   const runs = model.get("runs").map(run => ({ ...run, parts: run.parts.map(prepare) })), isPair = runs.length > 1;
   const top = Math.max(...runs.flatMap(run => run.parts.map(part => part.top)));
-  runs.forEach(run => run.parts.forEach(part => { part.top = top; }));         // one axis for all
   const last = Math.max(...runs.map(run => run.epochs.length)) - 1, kinds = runs[0].parts.map(part => part.kind);
-  let kind = 0, timer = null, columns = [];
+  const longest = runs.find(run => run.epochs.length > last), done = t => grouped(longest.epochs[t].done);
+  runs.forEach(run => run.parts.forEach(part => Object.assign(part, { top, number: done })));      // one axis for all
+  let kind = 0, timer = null, mine = null, columns = [];         // mine: the epoch that this view has played last
 
   const scrub = slider("epoch", { min: 0, max: last, step: 1, value: 0, name: "epoch", oninput: guard(t => go(t)),
-    read: t => `${t + 1} of ${last + 1}` });
+    read: t => `${done(t)} of ${done(last)}` });
   const play = h("button", { type: "button", onclick: guard(() => (timer ? stop() : start())) }, "play");
   const speed = h("select", { name: "speed", "aria-label": "speed",
     onchange: guard(() => { if (timer) { stop(); start(); } }) },
@@ -19,18 +20,19 @@ const render = widget("alpha player", (model, { root, guard, listen }) => {
     onchange: guard(() => { kind = +choice.value; build(); }) },
     ...kinds.map((each, i) => h("option", { value: i }, `${each} cell`)));
   const place = h("div", { class: "gl-graphs" }), panel = model.get("truth");
-  const truth = panel.title && linePlot(panel, last + 1);
+  const truth = panel.title && linePlot(panel, last + 1, done);
   if (truth) truth.set(panel, 0);
   root.prepend(h("div", { class: "gl-controls" }, play, scrub.node, h("label", {}, "speed ", speed), choice),
     ...(truth && isPair ? [truth.node] : []), place);
 
   function go(t) {
-    model.set("epoch", t);
+    mine = t;
+    model.set("epoch", t);          // which draws it, in every view
     model.save_changes();
-    draw(t);
   }
   function start() {
     if (model.get("epoch") >= last) go(0);
+    mine = null;
     const wait = Math.max(SHORTEST_MS, Math.min(300, 12000 / (last + 1))) / speed.value;
     const stride = Math.max(1, Math.round(SHORTEST_MS / wait));         // some epochs at once, for frames not too short
     timer = setInterval(guard(() => {
@@ -66,11 +68,14 @@ const render = widget("alpha player", (model, { root, guard, listen }) => {
       const words = cell && (cell.score || model.get("without"));
       put(line, epochs[t].numbers);
       stage.draw(t, t, !cell ? NO_CELL_YET
-        : `Cell after epoch ${t + 1}${t < now ? ", its last" : ""}${words && `: ${words}`}`, cell ? cell.text : "");
+        : `Cell after epoch ${epochs[t].done}${t < now ? ", its last" : ""}${words && `: ${words}`}`, cell ? cell.text : "");
     });
   }
 
-  listen(["epoch"], () => draw(model.get("epoch")));
+  listen(["epoch"], () => {
+    if (timer && mine !== null && model.get("epoch") !== mine) stop();      // another view plays, or Python chose one
+    draw(model.get("epoch"));
+  });
   build();
   return stop;
 });

@@ -8,7 +8,6 @@ import traitlets
 
 from ...genotypes.parse import Genotype
 from ...runs.schema import check_has
-from ..cell_graph import edge_probabilities
 from ..diagrams import composed
 from .browser_values import in_table, part, score, table_for, truth_panel
 from .browser_widget import BrowserWidget, drawing, figure, module
@@ -47,38 +46,38 @@ class AlphaPlayer(BrowserWidget):
         if not histories or not all(len(each) for each in histories.values()):
             raise ValueError("the history has no epoch yet, there is nothing to play; run the search first")
         self.histories = {str(name): each[:] for name, each in histories.items()}
+        self._longest = max(self.histories.values(), key=len)
         kinds = {tuple(each.labels) for each in histories.values()}
-        if len(kinds) > 1:
-            raise ValueError(f"searches side by side need the same kinds of cells, got {sorted(kinds)}")
-        table = table_for(table, column, next(iter(histories.values())).labels)
+        epochs = [[record.epoch for record in each] for each in histories.values()]
+        if len(kinds) > 1 or any(each != max(epochs, key=len)[:len(each)] for each in epochs):
+            raise ValueError(f"searches side by side need the same kinds of cells, got {sorted(kinds)}, and the same "
+                             "epochs: of each all, or every n-th")
+        labels = min((each.labels for each in histories.values()), key=in_table)      # one unknown: nothing to look up
+        table = table_for(table, column, labels)
         size = sum(len(each) * np.prod(labels.shape) for each in histories.values() for labels in each.labels.values())
         if size > MAX_NUMBERS:
             raise ValueError(f"{size:,} probabilities are too many to send to a browser; take every n-th epoch")
         self._cells = {name: [genotype_of(record) for record in each] for name, each in self.histories.items()}
         runs = [self._run(name, table, column) for name in self.histories]
         truth = truth_panel({name or "accuracy": each for name, each in self.histories.items()}, table, column)
-        super().__init__(runs=runs, truth=truth or {}, epoch=self._last,
-                         without=WITHOUT_TABLE if in_table(next(iter(histories.values())).labels) else "")
+        super().__init__(runs=runs, truth=truth or {}, epoch=len(self._longest) - 1,
+                         without=WITHOUT_TABLE if in_table(labels) else "")
 
     def _run(self, name: str, table: Any, column: str | None) -> dict[str, Any]:
         history, cells = self.histories[name], self._cells[name]
         texts = list(dict.fromkeys(str(cell) for cell in cells if cell is not None))
-        epochs = [{"cell": -1 if cell is None else texts.index(str(cell)), "numbers": numbers_of(record)}
-                  for cell, record in zip(cells, history)]
+        epochs = [{"cell": -1 if cell is None else texts.index(str(cell)), "done": record.epoch + 1,
+                   "numbers": numbers_of(record)} for cell, record in zip(cells, history)]
         parts = [part(kind, labels, history.op_probs[kind], cells) for kind, labels in history.labels.items()]
-        done, asked = len(history), history.total_epochs
+        done, asked = epochs[-1]["done"], history.total_epochs
         name += "" if done == asked else f", {done} of {asked} epochs so far"
         return {"name": name, "epochs": epochs, "parts": parts,
                 "cells": [{"text": text, "score": score(text, table, column)} for text in texts]}
 
-    @property
-    def _last(self) -> int:
-        return max(map(len, self.histories.values())) - 1
-
     @traitlets.validate("epoch")
     def _in_the_history(self, proposal: Any) -> int:
-        if not 0 <= proposal["value"] <= self._last:
-            raise ValueError(f"epoch must be 0 to {self._last}, got {proposal['value']}")
+        if not 0 <= proposal["value"] < len(self._longest):
+            raise ValueError(f"epoch must be 0 to {len(self._longest) - 1}, got {proposal['value']}")
         return proposal["value"]
 
     @property
@@ -90,23 +89,19 @@ class AlphaPlayer(BrowserWidget):
     def __repr__(self) -> str:
         cells = {"": self.genotype} if self.is_one else self.genotype
         shown = ", ".join(f"{name} {cell or 'no cell derived yet'}".strip() for name, cell in cells.items())
-        epochs = max(history.total_epochs for history in self.histories.values())
-        return f"AlphaPlayer at epoch {self.epoch + 1} of {epochs}: {shown}"
+        return f"AlphaPlayer at epoch {self._longest[self.epoch].epoch + 1} of {self._longest.total_epochs}: {shown}"
 
     def static_twin(self) -> dict[str, str]:
         """The cell of the epoch with its probabilities, accuracy and rank, as SVG; all edges where none is derived."""
         svgs = []
         for run, (name, history) in zip(self.runs, self.histories.items()):
-            epoch = min(self.epoch, len(history) - 1)
-            if (cell := self._cells[name][epoch]) is None:
+            at = min(self.epoch, len(history) - 1)
+            if (cell := self._cells[name][at]) is None:
                 continue
-            title = f"{name}, after".removeprefix(", ") + f" epoch {epoch + 1} of {history.total_epochs}"
-            twin = drawing(cell, title, run["cells"][run["epochs"][epoch]["cell"]]["score"],
-                           probabilities=edge_probabilities(cell, history, epoch))
+            title = f"{name}, after".removeprefix(", ") + f" epoch {history[at].epoch + 1} of {history.total_epochs}"
+            twin = drawing(cell, title, run["cells"][run["epochs"][at]["cell"]]["score"], history=history[:at + 1])
             svgs.append(twin["image/svg+xml"])
         if not svgs:
             from ..alpha import alpha_heatmap
-            return figure(alpha_heatmap(history[:epoch + 1]))
-        if self.is_one:
-            return twin
-        return {"image/svg+xml": composed(svgs, len(svgs), repr(self))}
+            return figure(alpha_heatmap(history[:at + 1]))
+        return twin if self.is_one else {"image/svg+xml": composed(svgs, len(svgs), repr(self))}

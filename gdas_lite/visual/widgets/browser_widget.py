@@ -5,6 +5,7 @@ may need are sent once, so it answers without a kernel: in JupyterLab, in Colab,
 """
 
 import base64
+import contextlib
 import html
 import json
 from pathlib import Path
@@ -15,7 +16,7 @@ import ipywidgets
 import traitlets
 
 from ...runs.config import path_of
-from ..diagrams import cell_dot, render_svg
+from ..diagrams import cell_dot, edge_probabilities, render_svg
 
 FOLDER = Path(__file__).parent
 STYLE = (FOLDER / "widgets.css").read_text(encoding="utf-8")
@@ -28,10 +29,12 @@ def module(*names: str) -> str:
     return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 
-def drawing(cell: Any, *lines: str, **options: Any) -> dict[str, str]:
-    """Returns a cell as a static twin, under lines of text; options: those of `cell_dot`."""
-    title = "\n".join(filter(None, lines))
-    return {"image/svg+xml": render_svg(cell_dot(cell, show_none=True, title=title, **options))}
+def drawing(cell: Any, *lines: str, history: Any = None) -> dict[str, str]:
+    """Returns a cell as a static twin, under lines of text, with its last probabilities in a history."""
+    title, options = "\n".join(filter(None, lines)), {"show_none": True}
+    with contextlib.suppress(ValueError):       # a cell that has edges without alpha, as spaces of one's own may
+        options["probabilities"] = history and edge_probabilities(cell, history)
+    return {"image/svg+xml": render_svg(cell_dot(cell, title=title, **options))}
 
 
 def figure(drawn: Any) -> dict[str, str]:

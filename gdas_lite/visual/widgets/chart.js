@@ -87,13 +87,13 @@ function runCurves(total) {
   return { node, set };
 }
 
-function linePlot(panel, total) {
+function linePlot(panel, total, number = t => grouped(t + 1)) {
   const names = panel.lines.map(line => line.name).join();
   const key = panel.lines.map(({ name }, i) => {
     const reading = h("span", { class: "gl-num" });
     return { reading, node: lineKey(name, ...LINES[i % LINES.length], reading) };
   });
-  const plot = chart(panel.lines.map((_, i) => LINES[i % LINES.length]), panel.title);
+  const plot = chart(panel.lines.map((_, i) => LINES[i % LINES.length]), panel.title, { number });
   const caption = h("figcaption", {}, h("b", {}, panel.title), h("span", {}, ...key.map(each => each.node)));
   let shown = null;
   function set(next, now) {
@@ -103,7 +103,7 @@ function linePlot(panel, total) {
     plot.set({ span: spanOf(count, total), top: top || roundTop(Math.max(...known)), series, now });
     read(count - 1);
     const readings = lines.map((line, i) => `${line.name} ${key[i].reading.textContent}`).join(", ");
-    plot.svg.setAttribute("aria-label", `${title}, ${readings} after ${count} epochs`);
+    plot.svg.setAttribute("aria-label", `${title}, ${readings} after ${number(count - 1)} epochs`);
   }
   function read(t) {          // the values at epoch t, or the latest before it
     shown.lines.forEach(({ values }, i) => {

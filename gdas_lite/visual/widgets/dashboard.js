@@ -4,29 +4,36 @@ const SAY_EVERY_MS = 10000;         // to a screen reader, while the state stays
 const WAIT_MS = 700;                // for the kernel's answer, before the page says that it waits
 
 const render = widget("dashboard", (model, { root, guard, listen }) => {
-  const about = model.get("about"), isLive = typeof model.send === "function";
-  let stages = [], shown = 0, asked = 0, said = { state: "", at: 0 }, timer = null;
+  const isLive = typeof model.send === "function";
+  let about, curves = null, stages = [], shown = 0, asked = 0, said = { state: "", at: 0 }, timer = null;
 
   const button = (words, attributes, f) => h("button", { type: "button", ...attributes, onclick: guard(f) }, words);
   const main = button("", { name: "main" }, () => ask(model.get("status").state === "running" ? "pause" : "start"));
   const end = button("stop", { name: "stop" }, () => ask("stop"));
-  const anew = button("start anew", { name: "anew", hidden: !about.begins_anew }, () => {
+  const anew = button("start anew", { name: "anew", hidden: !model.get("about").begins_anew }, () => {
     anew.disabled = true;           // until the answer: a second click would be refused in red
     ask("begin_anew");
   });
-  const choice = h("select", { "aria-label": "cell", hidden: about.kinds.length < 2,
-    onchange: guard(() => { shown = +choice.value; place(); }) },
-    ...about.kinds.map((kind, i) => h("option", { value: i }, `${kind} cell`)));
+  const choice = h("select", { "aria-label": "cell", onchange: guard(() => { shown = +choice.value; place(); }) });
   const bar = h("progress", { max: 1, "aria-label": "done" });
   const where = h("span", { "data-name": "where" }), left = h("span", { class: "gl-num", "data-name": "left" });
   const numbersLine = h("p", { class: "gl-num gl-wrap", "data-name": "numbers" });
   const waits = h("span", { "data-name": "waits" });
   const aloud = h("p", { class: "gl-hidden", "aria-live": "polite" });
-  const holder = h("div", { class: "gl-graphs" }), curves = runCurves(about.epochs);
-  const drawn = about.kinds.length ? "Cell, alpha and losses" : "Curves";
-  const nothing = h("p", {}, `${drawn} are drawn after the first epoch.`);
-  root.prepend(h("div", { class: "gl-controls" }, ...(isLive ? [main, end, anew] : []), h("b", {}, about.title), where,
-    left, choice, waits), bar, numbersLine, aloud, nothing, curves.node, holder);
+  const title = h("b", {}), nothing = h("p", {}), plots = h("div", {}), holder = h("div", { class: "gl-graphs" });
+  root.prepend(h("div", { class: "gl-controls" }, ...(isLive ? [main, end, anew] : []), title, where, left, choice,
+    waits), bar, numbersLine, aloud, nothing, plots, holder);
+
+  function begin() {          // what stays as long as the run does; one that begins anew may be another search
+    about = model.get("about");
+    shown = 0;
+    curves = runCurves(about.epochs);
+    plots.replaceChildren(curves.node);
+    put(title, about.title);
+    put(nothing, `${about.kinds.length ? "Cell, alpha and losses" : "Curves"} are drawn after the first epoch.`);
+    choice.hidden = about.kinds.length < 2;
+    choice.replaceChildren(...about.kinds.map((kind, i) => h("option", { value: i }, `${kind} cell`)));
+  }
 
   function ask(what) {
     asked = Math.random();          // a number that no other view of this dashboard has
@@ -34,7 +41,7 @@ const render = widget("dashboard", (model, { root, guard, listen }) => {
     clearTimeout(timer);
     timer = setTimeout(() => {
       if (model.get("status").answered === asked) return;
-      put(waits, `${what.replace("_", " ")}: the kernel is busy and will see to it`);
+      put(waits, `${what.replace("_", " ")}: no answer yet, the kernel is busy or gone`);
     }, WAIT_MS);
   }
 
@@ -83,8 +90,10 @@ const render = widget("dashboard", (model, { root, guard, listen }) => {
     stage.draw(stage.own.count - 1, 0, words, text);
   }
 
+  listen(["about"], begin);
   listen(["status"], drawStatus);
   listen(["cell"], drawPictures);           // sent last
+  begin();
   drawStatus();
   drawPictures();
   return () => clearTimeout(timer);

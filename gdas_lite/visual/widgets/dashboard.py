@@ -10,7 +10,6 @@ from typing import Any
 import traitlets
 
 from ...runs.printing import counted, duration
-from ..cell_graph import edge_probabilities
 from .background import BUSY, BackgroundRun
 from .browser_values import panels, part, score, table_for
 from .browser_widget import BrowserWidget, drawing, figure, module
@@ -55,20 +54,22 @@ class Dashboard(BrowserWidget):
         if not hasattr(run, "run_epoch"):
             raise TypeError(f"a dashboard drives one search or training, got {type(run).__name__}; of several searches "
                             f"give one")
-        self._labels = getattr(run.history, "labels", {})
-        self.table, self.column, self.clock = table_for(table, column, self._labels), column, clock
+        self._given, self.column, self.clock = table, column, clock
         self._publishing, self._answered = threading.RLock(), 0
-        self._take(run)
-        super().__init__(about={"title": title_of(run), "epochs": run.total_epochs, "kinds": list(self._labels),
-                                "begins_anew": self._make is not None})
+        super().__init__(about=self._take(run))
         self.on_msg(self._asked)
         self._changed()
 
-    def _take(self, run: Any) -> None:
+    def _take(self, run: Any) -> dict[str, Any]:
+        """Returns what the browser shows of a run as long as it is this one."""
+        labels = getattr(run.history, "labels", {})
+        self.table, self._labels = table_for(self._given, self.column, labels), labels
         self.run, self._place, self._seconds_left = run, None, None
         self._next_step = self._next_pictures = float("-inf")
         self._sent = -1         # epochs whose pictures were sent
         self._driver = BackgroundRun(run, step=self._step, changed=self._changed, clock=self.clock)
+        return {"title": title_of(run), "epochs": run.total_epochs, "kinds": list(labels),
+                "begins_anew": self._make is not None}
 
     def start(self) -> None:
         """Begin, or go on; returns at once."""
@@ -95,8 +96,8 @@ class Dashboard(BrowserWidget):
         if self.state in BUSY:
             raise RuntimeError(f"the {self.run.noun} is {self.state}; stop it first")
         self._driver.stop()
-        self._take(self._make())
-        self._publish(panels=[], parts=[], cell={})
+        about = self._take(self._make())
+        self._publish(panels=[], parts=[], cell={}, about=about)
         self.start()
 
     def wait(self, epochs: int | None = None, timeout: float | None = None) -> bool:
@@ -133,8 +134,7 @@ class Dashboard(BrowserWidget):
             return {"image/svg+xml": NOTHING_YET.format(text=html.escape(line))}
         if (cell := genotype_of(history[-1])) is None:
             return figure(curves(history))
-        return drawing(cell, line, score(str(cell), self.table, self.column),
-                       probabilities=edge_probabilities(cell, history))
+        return drawing(cell, line, score(str(cell), self.table, self.column), history=history)
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """A button was pressed in the browser."""
@@ -157,7 +157,10 @@ class Dashboard(BrowserWidget):
         """The state changed, or an epoch ended."""
         self._publish_status()
         if (now := self.clock()) >= self._next_pictures or self.state not in BUSY:
-            self._send_pictures()
+            try:
+                self._send_pictures()
+            except Exception as error:      # of a cell that cannot be drawn: the run goes on
+                self._publish(error=f"{type(error).__name__}: {error}")
             self._next_pictures = self.clock() + max(PICTURES_EVERY_S, (self.clock() - now) / SENDING_SHARE)
         if self.exception is not None:
             self._publish(error=f"{type(self.exception).__name__}: {self.exception}")

@@ -89,8 +89,7 @@ class LiveView:
             return
         started = self.clock()
         self.screen.pictures(*self._latest)
-        ended = self.clock()
-        self._next_pictures = ended + (ended - started) * (1 / PICTURE_SHARE - 1)
+        self._next_pictures = started + (self.clock() - started) / PICTURE_SHARE
 
 
 def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Any]:
@@ -177,5 +176,5 @@ def numbers_of(record: Any) -> str:
             parts.append(f"{half} loss {loss:.3f}" + (f", accuracy {accuracy:.1f}%" if is_scored else ""))
     parts += [f"{name} accuracy {score['accuracy']:.1f}%" for name, score in getattr(record, "evaluation", {}).items()]
     if getattr(record, "tau", None) is not None:
-        parts.append(f"tau {record.tau:.2f}")
+        parts.append(f"tau {record.tau:.2f}" if record.tau >= 0.1 else f"tau {record.tau:.2g}")
     return " · ".join([*parts, f"{record.seconds:.1f} s an epoch"])

@@ -7,7 +7,7 @@ const render = widget("perfect weights explorer", (model, { root, guard, listen 
   const taus = { tau_first: "tau at the first step", tau_last: "tau at the last step" };
   const sliders = Object.entries(taus).map(([name, label]) => {
     const made = slider(label, { min: -2, max: 1, step: 0.05, value: 0, name, oninput: () => {},
-      read: x => fixed(10 ** x, 2) });
+      read: x => String(+(10 ** x).toPrecision(3)) });
     made.input.addEventListener("change", guard(() => send(name, +(10 ** made.input.value).toPrecision(3))));
     return [name, made];
   });
@@ -35,7 +35,7 @@ const render = widget("perfect weights explorer", (model, { root, guard, listen 
   const wanted = () => JSON.stringify(["rule", "tau_first", "tau_last"].map(name => model.get(name)));
   function say() {
     const isStale = wanted() !== JSON.stringify(model.get("result").of);
-    put(waits, isStale && !model.get("error") ? "the kernel computes ..." : "");
+    put(waits, isStale && !model.get("error") ? "waiting for the kernel ..." : "");
     rule.value = model.get("rule");
     const isBlind = about.without_tau.includes(rule.value);
     for (const [name, each] of sliders) {

@@ -5,6 +5,7 @@ lasting line where lines last, and `how_to_go_on`.
 """
 
 import html
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -91,13 +92,13 @@ class TerminalDisplay:
         if status.is_last:
             self._line(f"{status.title}: {status.where}")
         elif self._is_terminal:
-            line = status.text().split("\n")[0]
+            line, room = status.text().split("\n")[0], shutil.get_terminal_size().columns - 1
+            line = (line if len(line) <= room else line[BAR + 3:])[:room]      # none that wraps can be written over
             say("\r" + line.ljust(self._width), self.stream, end="")
             self._width = len(line)
 
     def epoch_line(self, head: str, numbers: str, seconds_left: float | None) -> None:
-        left = [] if seconds_left is None else [f"{duration(seconds_left)} left"]
-        self._line(" · ".join([head, numbers, *left]))
+        self._line(" · ".join([head, numbers, *([] if seconds_left is None else [f"{duration(seconds_left)} left"])]))
 
     def pictures(self, history: Any, genotype: Any) -> None:
         """Nothing: a terminal shows no pictures."""

@@ -102,7 +102,7 @@ function drawMatrix(own, onpick) {
 function drawCurves(own, total) {
   const dashes = ["none", "6 3", "2 2", "8 2 2 2"];
   const plot = chart(own.candidates.map(({ colour }, k) => [colour, dashes[k % dashes.length]]),
-    "probabilities of the chosen edge over the epochs");
+    "probabilities of the chosen edge over the epochs", { number: own.number });
   const caption = h("figcaption", {}), node = h("figure", {}, caption, plot.svg);
   let shown = null;
   function set(t, row) {

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from typing import ClassVar
 
 import ipywidgets
 import numpy as np
 import pytest
 
 import gdas_lite as gl
+from gdas_lite.genotypes.labels import CellLabels
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import hard_gumbel
@@ -18,10 +20,11 @@ from gdas_lite.visual.widgets import browser_values, temperature
 from gdas_lite.visual.widgets.alpha_player import AlphaPlayer
 from gdas_lite.visual.widgets.browser_widget import WIDGET_VIEW
 from gdas_lite.visual.widgets.cell_builder import CellBuilder
+from gdas_lite.visual.widgets.dashboard import Dashboard
 from gdas_lite.visual.widgets.perfect_weights import PerfectWeightsExplorer
 from gdas_lite.visual.widgets.temperature import TemperatureExplorer
 from gdas_lite.visual.widgets.zoo_browser import ZooBrowser
-from tests.visual.widgets.made_up_searches import made_up_history, made_up_table
+from tests.visual.widgets.made_up_searches import FakeRun, made_up_history, made_up_table
 
 SPACES = {"nasbench201": gl.NASBench201(), "nasnet": gl.NASNet(), "recurrent": gl.Recurrent()}
 CELL = NASBench201Genotype.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
@@ -322,6 +325,44 @@ def test_several_searches_share_a_slider(table):
     for nothing in ({}, {"GDAS": long, "none yet": short[:0]}):
         with pytest.raises(ValueError, match="no epoch yet"):
             AlphaPlayer(nothing)
+
+
+def test_of_every_nth_epoch_each_keeps_its_number(table):
+    history = made_up_history(SPACES["nasbench201"], 12)
+    player = AlphaPlayer(history[1::5], table)
+    assert [epoch["done"] for epoch in player.runs[0]["epochs"]] == [2, 7, 12] and player.runs[0]["name"] == ""
+    player.epoch = 1
+    assert repr(player).startswith("AlphaPlayer at epoch 7 of 12: ") and str(player.genotype) == history[6].genotype
+    assert "after epoch 7 of 12" in player.static_twin()["image/svg+xml"]
+    with pytest.raises(ValueError, match="and the same epochs"):
+        AlphaPlayer({"all": history, "some": history[::5]})
+    assert AlphaPlayer({"long": history[::5], "short": history[:6:5]}).epoch == 2
+
+
+class Row(gl.NASBench201):
+    """As in notebook 12: three edges, and the cell is one of NAS-Bench-201, which has three more, without alpha."""
+
+    labels: ClassVar[dict] = {"cell": CellLabels(((0, 1), (1, 2), (2, 3)), ("none", "skip_connect", "nor_conv_3x3"))}
+
+    def derive(self, alphas):
+        first, second, third = (self.labels["cell"].candidates[column] for column in alphas["cell"].argmax(-1))
+        return NASBench201Genotype((first, "none", second, "none", "none", third))
+
+
+def test_a_cell_with_edges_without_alpha_is_stored_without_probabilities():
+    own, other = made_up_history(Row(), 4), made_up_history(SPACES["nasbench201"], 4)
+    board = Dashboard(FakeRun(Row()))
+    board.start()
+    assert board.wait(timeout=60) and not board.error
+    for widget in (AlphaPlayer(own), AlphaPlayer({"own": own, "other": other}), board):
+        assert "conv 3" in widget._repr_mimebundle_()["image/svg+xml"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_searches_of_which_one_is_of_an_unknown_space_have_no_table(order):
+    histories = {"own": made_up_history(Row(), 4), "other": made_up_history(SPACES["nasbench201"], 4)}
+    player = AlphaPlayer(dict(list(histories.items())[::order]))
+    assert player.truth == {} and player.without == "" and not any(cell["score"] for run in player.runs for cell in run["cells"])
 
 
 # ---- perfect weights

@@ -176,6 +176,34 @@ def test_a_dashboard_that_can_make_its_run_starts_anew(digits):
     assert [name for name, tensor in board.run.tensors().items() if not torch.equal(tensor, whole.tensors()[name])] == []
 
 
+def test_what_begins_anew_may_be_another_search(table):
+    runs = [FakeRun(gl.NASBench201()), FakeRun(gl.NASNet(), 7), FakeRun(gl.NASBench201()), FakeRun(gl.NASNet())]
+    runs[1].algorithm, told = gl.DARTS(), []
+    board = Dashboard(lambda: runs.pop(0))
+    board.observe(lambda change: told.append((board.panels, board.parts)), "about")
+    board.start()
+    assert board.wait(timeout=LONG) and board.about["title"] == "fakerun" and board.table
+    press(board, "begin_anew")
+    assert board.wait(timeout=LONG) and board.state == "finished" and not board.error and told == [([], [])]
+    assert board.about == {"title": "DARTS search", "epochs": 7, "kinds": ["normal", "reduce"], "begins_anew": True}
+    assert board.table is None and [part["kind"] for part in board.parts] == ["normal", "reduce"]
+    board = Dashboard(lambda: runs.pop(0), table)
+    first = board.run
+    press(board, "begin_anew")
+    assert "leave the table out" in board.error and board.run is first and board.state == "stopped"
+
+
+def test_a_cell_that_cannot_be_drawn_stops_no_run(monkeypatch):
+    def broken(*_):
+        raise ValueError("no picture of this one")
+
+    monkeypatch.setattr("gdas_lite.visual.widgets.dashboard.part", broken)
+    board = Dashboard(FakeRun(gl.NASBench201()))
+    board.start()
+    assert board.wait(timeout=LONG) and board.state == "finished" and board.exception is None
+    assert board.error == "ValueError: no picture of this one"
+
+
 def test_starting_anew_is_refused_with_a_sentence():
     board = Dashboard(FakeRun(gl.NASBench201()))
     press(board, "begin_anew")

@@ -263,7 +263,17 @@ def test_a_log_file_gets_one_line_an_epoch():
     ]
 
 
-def test_a_terminal_also_gets_a_line_that_is_written_over():
+@pytest.mark.parametrize("columns", [100, 80, 40])
+def test_no_line_that_is_written_over_wraps(columns, monkeypatch):
+    """Of one that does only the last row would be written over, five times a second."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    over = [part for line in terminal_output(Terminal()).split("\n") for part in line.split("\r")[:-1]]
+    assert max(map(len, over)) < columns and any("epoch 1 of 2, step 2" in part for part in over)
+    assert columns < 80 or any(part.rstrip().endswith(" 33%  GDAS search: epoch 1 of 2, step 2 of 3, 4 s left") for part in over)
+
+
+def test_a_terminal_also_gets_a_line_that_is_written_over(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     text = terminal_output(Terminal())
     assert "\r[########................]  33%  GDAS search: epoch 1 of 2, step 2 of 3, 4 s left" in text
     visible = [line.split("\r")[-1] for line in text.split("\n")]
@@ -311,6 +321,12 @@ def test_a_training_is_watched_too(monkeypatch):
     history = TrainingHistory([TrainingRecord(0, 0.1, 2.0, 50.0, 3.0, 100.0, evaluation)])
     assert live.numbers_of(history[0]) == "train loss 2.000, accuracy 50.0% · test accuracy 61.5% · 3.0 s an epoch"
     assert "test 61.5%" in screens.curves(history).claim
+
+
+@pytest.mark.parametrize(("tau", "said"), [(10.0, "10.00"), (0.1, "0.10"), (0.004, "0.004"), (0.0123, "0.012")])
+def test_no_temperature_is_said_to_be_0(tau, said):
+    nan = float("nan")
+    assert f" · tau {said} · " in live.numbers_of(EpochRecord(0, tau, 0.1, 2.0, nan, nan, nan, 3.0, {}))
 
 
 def test_a_language_model_has_no_accuracy():
