@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from .. import engines  # noqa: F401  (registers them)
-from ..data.images import Augmentation, ImageData, ImageSet
+from ..data.images import ImageData, ImageSet
 from ..data.text import TextData
 from ..runs.device import device_name, pick_device
 from ..runs.distributed import ProcessGroup
@@ -112,7 +112,7 @@ def _images(name: str, sizes: DatasetSizes, count: int) -> Any:
     images = ImageSet(pixels.permute(0, 3, 1, 2), torch.randint(sizes.classes, (count,), generator=noise))
     names = tuple(map(str, range(sizes.classes)))
     return ImageData(name, sizes.classes, names, side, channels, (0.5,) * channels, (0.25,) * channels,
-                     Augmentation(), images, images, images, {"test": images.subset([0, 1])})
+                     sizes.augmentation, images, images, images, {"test": images.subset([0, 1])})
 
 
 def _text(name: str, sizes: DatasetSizes, size: int, steps: int, recipe: Any) -> Any:
