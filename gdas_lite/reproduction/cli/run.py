@@ -23,7 +23,7 @@ from ...data.text import Streams
 from ...genotypes.lookup import CellSource, find_cell
 from ...runs.config import RunError, path_of, read_config
 from ...runs.device import pick_device
-from ...runs.distributed import ProcessGroup, join_process_group
+from ...runs.distributed import ProcessGroup, join_process_group, require_single_process
 from ...runs.printing import say
 from ...runs.schema import said
 from ...search.loop import Search
@@ -190,6 +190,7 @@ def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any
 
 def export(arguments: Namespace) -> int:
     """`gdas-lite export RUN FOLDER`."""
+    require_single_process("an export")     # several would write the same files
     say(f"written: {export_network(arguments.run, arguments.folder, program=arguments.program)}")
     return 0
 
