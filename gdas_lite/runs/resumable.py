@@ -137,8 +137,8 @@ class ResumableRun(EpochByEpoch, ABC):
     def run_epoch(self) -> Any:
         """Do (or finish) one epoch and return its record.
 
-        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another
-        thread is at work on this run.
+        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the run is finished, its state
+        torn, or another thread at work on it.
         """
         with self._alone(), sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
             while self._do_step():
@@ -197,6 +197,9 @@ class ResumableRun(EpochByEpoch, ABC):
     def _do_step(self) -> bool:
         if self._unsaved is not None:
             return False
+        if self.is_finished:
+            raise RuntimeError(f"this {self.noun} is finished: it stopped after epoch {self.epochs_done} of "
+                               f"{self.total_epochs}" + (f" ({why})" if (why := getattr(self, "stopped", None)) else ""))
         started = time.perf_counter()
         if self._steps is None:
             self._steps = self.begin_epoch()

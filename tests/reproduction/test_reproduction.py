@@ -390,6 +390,7 @@ def test_recorded_searches_fill_the_published_rows(tmp_path, monkeypatch, capsys
 
 @pytest.mark.parametrize(("command", "unit", "items", "batch", "did"), [
     (SEARCH.replace("--data", "--channels 4 --cells-per-stage 1 --data"), "images", 25_000 * 250, 2, 2 * 3),
+    (SEARCH.replace("--data", "--channels 4 --cells-per-stage 1 --data") + " --set epochs=1", "images", 25_000, 2, 2 * 3),
     (TRAINING.replace("--data", "--channels 4 --cells 5 --data"), "images", 50_000 * 600, 2,
      2 * 3),
     (LANGUAGE.replace("--data", "--hidden 8 --data"), "words", 929_589 * 3000, 2, 2 * 35 * 3),
