@@ -89,7 +89,10 @@ class ResumableRun(EpochByEpoch, ABC):
         out: None where nothing is to be kept. head: of the history. The folder is changed only when all of it was
         taken. Raises ValueError as `plain_config`, RunError as `RunFolder`.
         """
-        self.folder: RunFolder | None = self.group.on_writer(lambda: self._folder_at(out, head))
+        config = plain_config(self.config)      # refused also where nothing is kept
+        self.group.check_alike(config, self.noun)
+        self.folder: RunFolder | None = self.group.on_writer(
+            lambda: None if out is None else RunFolder(out, config, head))
         self.epochs_done, self._out = 0, out        # all processes know it, also those that have no folder
         self.on_step: Callable[[int, int, int], None] | None = None
         self.interrupt_when: Callable[[], bool] | None = None
@@ -108,10 +111,6 @@ class ResumableRun(EpochByEpoch, ABC):
         except BaseException:
             self.close()
             raise
-
-    def _folder_at(self, out: str | Path | None, head: Mapping[str, Any]) -> RunFolder | None:
-        config = plain_config(self.config)      # refused also where nothing is kept
-        return None if out is None else RunFolder(out, config, head)
 
     @abstractmethod
     def begin_epoch(self) -> Iterator[int]:
@@ -198,8 +197,9 @@ class ResumableRun(EpochByEpoch, ABC):
         if self._unsaved is not None:
             return False
         if self.is_finished:
+            why = f" ({self.stopped})" if getattr(self, "stopped", None) else ""
             raise RuntimeError(f"this {self.noun} is finished: it stopped after epoch {self.epochs_done} of "
-                               f"{self.total_epochs}" + (f" ({why})" if (why := getattr(self, "stopped", None)) else ""))
+                               f"{self.total_epochs}{why}")
         started = time.perf_counter()
         if self._steps is None:
             self._steps = self.begin_epoch()
