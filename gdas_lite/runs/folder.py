@@ -27,8 +27,19 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from .checkpoint import read_checkpoint, write_checkpoint
-from .config import (HistoryFile, RunError, differences, fingerprint, identity, path_of, read_config, read_lines, seal,
-                     sync, write_atomically)
+from .config import (
+    HistoryFile,
+    RunError,
+    differences,
+    fingerprint,
+    identity,
+    path_of,
+    read_config,
+    read_lines,
+    seal,
+    sync,
+    write_atomically,
+)
 from .schema import read_json
 
 KEPT = 2

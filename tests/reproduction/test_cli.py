@@ -12,7 +12,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from gdas_lite.data import DATA_SETS, TEXT_SETS
 from gdas_lite.data.images import ImageSet
 from gdas_lite.reproduction.cli import values
 from gdas_lite.reproduction.cli.main import _warnings_as_sentences, main
+from gdas_lite.reproduction.cli.run import _word
 from gdas_lite.reproduction.cli.show import found_cells
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import EpochRecord, History
@@ -211,6 +212,16 @@ def test_an_export_is_written_by_one_process(monkeypatch, capsys):
         monkeypatch.setenv(name, value)
     assert "an export runs in one process, but torchrun started 2" in refused(capsys, "export", "run", "net")
     assert not Path("net").exists()
+
+
+@pytest.mark.parametrize("system, path, word", [
+    ("nt", PureWindowsPath("runs/a"), r"runs\a"), ("nt", PureWindowsPath("my runs/a"), r'"my runs\a"'),
+    ("posix", PurePosixPath("my runs/a"), "'my runs/a'"), ("posix", PurePosixPath("-a"), "./-a")])
+def test_the_path_to_go_on_with_can_be_pasted_into_the_systems_shell(system, path, word, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", system)
+        found = _word(path)
+    assert found == word
 
 
 def test_seed_minus_one_is_drawn_and_kept():

@@ -11,6 +11,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ def test_parts_of_device_resident_batches_are_those_of_one_process():
 class FirstOfTwo(ProcessGroup):
     """As process 1 sees process 0, of which `others` has the configuration."""
 
-    others: dict = {}
+    others: ClassVar[dict] = {}
 
     def share(self, value):
         return self.others if isinstance(value, dict) and self.others else value

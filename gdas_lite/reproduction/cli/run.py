@@ -3,6 +3,7 @@
 import os
 import random
 import shlex
+import subprocess
 import sys
 import warnings
 from argparse import Namespace
@@ -233,8 +234,9 @@ def _report(run: Any, path: Path) -> None:
 
 
 def _word(path: Path) -> str:
-    """A path as a shell and the command read it: quoted, and no option."""
-    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
+    """A path as a shell and the command read it: quoted (Windows' shell knows no single quotes), and no option."""
+    text = f"./{path}" if str(path).startswith("-") else str(path)
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 def _score(score: Any) -> str:
