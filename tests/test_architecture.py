@@ -26,9 +26,9 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 30_118, "core": 3_172,
+    "": 30_117, "core": 3_172,
     "relaxation.py": 164,       # candidates that a search leaves out
-    "runs": 2_200,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; augmentation; threads that draw, networks taken; processes that were given other runs, finished ones
+    "runs": 2_199,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; augmentation; threads that draw, networks taken; processes that were given other runs, finished ones
     "genotypes": 1_253,         # what people paste, in any quotes, numbers in any text; edges of any cell, alphas as they must be
     "data": 2_286,              # thumbnails; folders, texts, archives and pictures as people have them, of 16 bits a colour too
     "spaces": 1_552, "search": 1_456,
