@@ -169,7 +169,9 @@ def has_our_python():
     if not (venv_python().exists() and config.is_file()):
         return False
     fields = dict(
-        line.replace(" ", "").split("=", 1) for line in config.read_text().splitlines() if "=" in line
+        line.replace(" ", "").split("=", 1)
+        for line in config.read_text("utf-8", "replace").splitlines()  # a home folder may have any letters
+        if "=" in line
     )
     version = fields.get("version_info", fields.get("version", ""))  # uv's name for it, venv's name for it
     return version.split(".")[:2] == [str(number) for number in sys.version_info[:2]]

@@ -296,6 +296,13 @@ def test_setup_makes_a_new_environment_for_another_python(tools, checkout):
     assert tools.commands == FIRST * 2
 
 
+def test_a_home_folder_with_letters_of_another_code_page_is_no_matter(tools, checkout):
+    run.setup()
+    config = (run.VENV / "pyvenv.cfg").read_bytes()
+    (run.VENV / "pyvenv.cfg").write_bytes("home = C:\\Users\\Zoë\n".encode("cp1252") + config)
+    assert run.has_our_python()
+
+
 def test_setup_that_was_stopped_is_finished_the_next_time(tools, checkout, monkeypatch, capsys):
     monkeypatch.setattr(tools, "filtered", lambda command: (_ for _ in ()).throw(KeyboardInterrupt))
     monkeypatch.setattr(run, "run_filtered", tools.filtered)

@@ -15,7 +15,7 @@ import numpy as np
 
 from gdas_lite.genotypes.functions import computed_function
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
-from gdas_lite.runs.checkpoint import write_atomically
+from gdas_lite.runs.config import write_atomically
 from gdas_lite.runs.device import processor_name
 
 from .protocol import DIGITS, Protocol

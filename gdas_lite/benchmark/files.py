@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
-from ..runs.config import path_of
+from ..runs.config import path_of, write_atomically
 from ..runs.printing import say
 from ..runs.schema import MIB, read_bytes, read_json, said, text_of, unpacked
 from ..runs.shapes import PACKED_TABLE
@@ -157,7 +157,7 @@ def write_table(path: Path, cells: tuple[str, ...], columns: dict[str, np.ndarra
     writer.writerow(["arch", *columns])
     writer.writerows(zip(cells, *(values.tolist() for values in columns.values())))
     data = text.getvalue().encode()
-    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    write_atomically(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
 
 def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None

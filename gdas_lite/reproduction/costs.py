@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from .. import engines  # noqa: F401  (registers them)
-from ..data.images import Augmentation, ImageData, ImageSet
+from ..data.images import ImageData, ImageSet
 from ..data.text import TextData
 from ..runs.device import device_name, pick_device
 from ..runs.distributed import ProcessGroup
@@ -19,7 +19,7 @@ from ..training.loop import Training
 from .protocols import DATASETS, LARGE, DatasetSizes, PublishedProtocol
 
 AT_ONCE = 16        # images of a measured step: a batch of 256 large pictures does not fit every laptop
-STEPS = 2
+STEPS, EPOCHS = 2, 2     # that are done; the first is for warming up
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def fitting_batch(asked: PublishedProtocol, device: torch.device, small: int = A
 
 
 def _search(asked: PublishedProtocol, size: int, steps: int, device: torch.device) -> Any:
-    sizes, recipe = DATASETS[asked.data], replace(asked.recipe, batch_size=size, alpha_start=0.0)
+    sizes, epochs = DATASETS[asked.data], max(EPOCHS, asked.recipe.epochs)
+    recipe = replace(asked.recipe, batch_size=size, epochs=epochs, alpha_start=0.0)
     engine, _ = engine_for(SearchSpec(asked.space, asked.algorithm, asked.recipe, device,
                                       None if sizes.is_text else sizes.image_size, asked.precision))
     return Search(asked.space, _data(asked, size, steps), asked.algorithm, recipe=recipe, engine=engine.name,
@@ -92,7 +93,8 @@ def _search(asked: PublishedProtocol, size: int, steps: int, device: torch.devic
 
 
 def _training(asked: PublishedProtocol, size: int, steps: int, device: torch.device) -> Any:
-    recipe, data = replace(asked.recipe, batch_size=size), _data(asked, size, steps)
+    recipe = replace(asked.recipe, batch_size=size, epochs=max(EPOCHS, asked.recipe.epochs))
+    data = _data(asked, size, steps)
     if asked.kind == "language training":
         return LanguageTraining(asked.network(), data, recipe=recipe, device=device)
     return Training(asked.network(), data, recipe=recipe, device=device, evaluate_every=recipe.epochs,
@@ -112,7 +114,7 @@ def _images(name: str, sizes: DatasetSizes, count: int) -> Any:
     images = ImageSet(pixels.permute(0, 3, 1, 2), torch.randint(sizes.classes, (count,), generator=noise))
     names = tuple(map(str, range(sizes.classes)))
     return ImageData(name, sizes.classes, names, side, channels, (0.5,) * channels, (0.25,) * channels,
-                     Augmentation(), images, images, images, {"test": images.subset([0, 1])})
+                     sizes.augmentation, images, images, images, {"test": images.subset([0, 1])})
 
 
 def _text(name: str, sizes: DatasetSizes, size: int, steps: int, recipe: Any) -> Any:

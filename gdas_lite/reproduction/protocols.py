@@ -8,13 +8,14 @@ import inspect
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 from torch import nn
 
 from .. import spaces
+from ..data.augment import Augmentation, PhotoAugmentation
 from ..genotypes.lookup import find_cell
 from ..genotypes.parse import Genotype
 from ..runs.config import described, settings_of
@@ -28,7 +29,8 @@ LARGE = 128     # pixels from which pictures go through ImageNet's stem
 
 @dataclass(frozen=True)
 class DatasetSizes:
-    """classes: or words. train: images or tokens; a search has train // halves (all of CIFAR-100, and of texts)."""
+    """classes: or words. train: images or tokens; a search has train // halves (all of CIFAR-100, and of texts). flips:
+    whether pictures are mirrored in a training."""
 
     classes: int
     train: int
@@ -36,11 +38,18 @@ class DatasetSizes:
     image_channels: int = 3
     image_size: int = 32
     is_text: bool = False
+    flips: bool = True
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The customary one of pictures in memory."""
+        return Augmentation(padding=self.image_size // 8, flip=self.flips)
 
 
 DATASETS = {
     "cifar10": DatasetSizes(10, 50_000), "cifar10-darts": DatasetSizes(10, 50_000),
-    "cifar100": DatasetSizes(100, 50_000, halves=1), "digits": DatasetSizes(10, 1_402, image_channels=1, image_size=8),
+    "cifar100": DatasetSizes(100, 50_000, halves=1),
+    "digits": DatasetSizes(10, 1_402, image_channels=1, image_size=8, flips=False),
     "imagenet": DatasetSizes(1000, 1_281_167, image_size=224), "thumbnails": DatasetSizes(10, 12_000, image_size=8),
     "ptb": DatasetSizes(10_000, 929_589, 1, is_text=True),
     "wikitext-2": DatasetSizes(33_278, 2_088_628, 1, is_text=True)}
@@ -130,8 +139,14 @@ class PublishedProtocol:
         return " ".join(["gdas-lite", *words, "--recipe", self.recipe.name, *changes])
 
     def is_of(self, config: Mapping[str, Any]) -> bool:
-        """Returns whether a run folder's config is a run of this protocol, with whatever seed."""
-        return (config.get("kind") == self.kind and config.get("data", {}).get("name") == self.data
+        """Returns whether a run folder's config is a run of this protocol, with whatever seed, on pictures that were
+        augmented as usual: in another way it is another protocol."""
+        data, sizes = config.get("data", {}), DATASETS[self.data]
+        made = {**(data.get("augmentation") or {}), **(data.get("streamed") or {})}     # older folders do not say
+        usual = {**asdict(PhotoAugmentation()), **asdict(sizes.augmentation), "image_size": sizes.image_size}
+        return (config.get("kind") == self.kind and data.get("name") == self.data
+                and made.pop("cutout", 0) in (0, getattr(self.recipe, "cutout", 0))
+                and all(usual.get(name, value) == value for name, value in made.items())
                 and {name: _comparable(config).get(name) for name in self.config} == _comparable(self.config))
 
     def network(self) -> nn.Module:

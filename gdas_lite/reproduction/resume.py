@@ -81,7 +81,7 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
                       engine=engine, stop_when=rule, precision=config.get("precision", "fp32"))
     if more is not None:
         path, config = _made_longer(path, config, more, out, data, device)
-    return _reopen_training(path, config, data, device)
+    return _reopen_training(path, config, data, device, path)
 
 
 def _made_longer(path: str | Path, config: dict[str, Any], more: int, out: str | Path | None, data: Any, device: Any
@@ -97,7 +97,7 @@ def _made_longer(path: str | Path, config: dict[str, Any], more: int, out: str |
     last_state(path)
     old = path_of(path) if path_of(path).name not in ("", "..") else Path(os.path.abspath(path_of(path)))
     new = path_of(out) if out is not None else old.with_name(f"{old.name}-more{more}")
-    run = _reopen_training(None, longer, data, device)
+    run = _reopen_training(path, longer, data, device, None)
     if differing := differences(identity(longer), identity(json.loads(json.dumps(run.config)))):
         raise RunError(f"{path} ran on other data ({'; '.join(differing)}); give those that it ran on")
     run.group.on_writer(lambda: None if (new / "config.json").exists() else begin_longer(new, path, longer))
@@ -146,19 +146,19 @@ def rule_from_json(data: Mapping[str, Any] | None) -> Any:
     return RULES[data["name"]](**values)
 
 
-def _reopen_training(path: str | Path | None, config: dict[str, Any], data: Any, device: Any) -> ResumableRun:
+def _reopen_training(path: str | Path, config: dict[str, Any], data: Any, device: Any, out: Any) -> ResumableRun:
     make, named = (Training, OF_IMAGES) if config["kind"] == "training" else (LanguageTraining, ())
     if lacking := [field for field in named if field not in config]:
         raise RunError(f"{Path(path) / 'config.json'} is damaged: the field {lacking[0]} is missing")
     options = {field: config[field] for field in named}
-    if path is not None and options.get("keep_weights") and not checkpoints(path_of(path)):
+    if options.get("keep_weights") and not checkpoints(path_of(path)):
         raise RunError(f"{path} began with weights that its network had (keep_weights), which nobody keeps before the "
                        "first epoch is over; start the training again with that network")
     recipe = _value(path, "recipe", RECIPES[config["kind"]], config)
     network = network_of(config)
     for name, weight in network.named_parameters():
         weight.requires_grad_(name not in config.get("frozen", ()))
-    return make(network, data, recipe=recipe, seed=config["seed"], out=path, device=device, **options)
+    return make(network, data, recipe=recipe, seed=config["seed"], out=out, device=device, **options)
 
 
 def _value(path: str | Path, field: str, cls: type, config: dict[str, Any]) -> Any:

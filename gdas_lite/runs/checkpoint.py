@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
-from .config import RunError
+from .config import RunError, write_atomically
 from .schema import open_file
 
 OLD_FORMAT, FORMAT = "gdas-lite checkpoint 1", "gdas-lite checkpoint 2"     # the first seals tensors only
@@ -54,18 +53,6 @@ def _sealed(state: str, tensors: Mapping[str, Tensor]) -> str:
     return hashlib.sha256(f"{digest(tensors)} {state}".encode()).hexdigest()
 
 
-def write_atomically(file: Path, content: bytes) -> None:
-    """Replace `file` by `content` in one move, so that a reader or a crash never sees half of it."""
-    temporary = file.with_name(file.name + ".partial")
-    try:
-        temporary.write_bytes(content)
-        sync(temporary)
-        os.replace(temporary, file)
-        sync(file.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def digest(tensors: Mapping[str, Tensor]) -> str:
     """A checksum of named tensors: their names, types, shapes and bytes."""
     digest = hashlib.sha256()
@@ -74,16 +61,6 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Have a file written down, or, where the system can do that, the names in a folder."""
-    with suppress(OSError) if path.is_dir() else nullcontext():
-        opened = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
 
 
 def restore(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +47,28 @@ def short_enough(path: str | os.PathLike, name: str) -> Path:
             raise ValueError(f"{name} cannot be a path, it is too long for this system: {said(str(path))}, "
                              f"{len(os.fsencode(found)):,} bytes") from None
     return found
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Replace `file` by `content` in one move, so that a reader or a crash never sees half of it."""
+    temporary = file.with_name(file.name + ".partial")
+    try:
+        temporary.write_bytes(content)
+        sync(temporary)
+        os.replace(temporary, file)
+        sync(file.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have a file written down, or, where the system can do that, the names in a folder."""
+    with suppress(OSError) if path.is_dir() else nullcontext():
+        opened = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def read_config(path: str | Path, is_checked: bool = True) -> dict[str, Any]:

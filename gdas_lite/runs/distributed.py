@@ -19,13 +19,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from .config import RunError
+from .config import RunError, differences, identity
 from .device import pick_device
 from .meters import AverageMeter, StepResult
 from .shards import Shard
@@ -101,6 +101,16 @@ class ProcessGroup:
         if problem := self.share(problem):
             raise problem
         return result
+
+    def check_alike(self, config: Mapping[str, Any], noun: str) -> None:
+        """Raises RunError, on all processes, unless each was given the same run: each its part of one with other data,
+        or from another seed, would be a run of nothing."""
+        if self.world_size > 1:
+            differing = differences(identity(self.share(config)), identity(config))
+            if self.sum(torch.tensor(float(len(differing)), device=self.device)):
+                raise RunError(f"the processes were not given the same {noun}" + (
+                    f" ({'; '.join(differing)}, by process {self.shard.rank})" if differing else "")
+                    + "; give each the same settings and data")
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """Returns the network as training calls it: its backward pass averages the gradients over the processes."""

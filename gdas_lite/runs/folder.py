@@ -26,9 +26,9 @@ from weakref import WeakValueDictionary
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from .checkpoint import read_checkpoint, sync, write_atomically, write_checkpoint
-from .config import HistoryFile, RunError, differences, fingerprint, identity, path_of, read_config, read_lines, seal
-from .schema import read_json
+from .checkpoint import read_checkpoint, write_atomically, write_checkpoint
+from .config import HistoryFile, RunError, differences, identity, path_of, read_config, read_lines, seal, sync
+from .schema import fingerprint, read_json
 
 KEPT = 2
 

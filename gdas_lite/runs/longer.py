@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checkpoint import sync, write_atomically, write_checkpoint
-from .config import RunError, fingerprint, path_of, read_config, read_lines, seal
+from .checkpoint import write_checkpoint
+from .config import RunError, fingerprint, path_of, read_config, read_lines, seal, sync, write_atomically
 from .folder import explained, load_newest
 
 

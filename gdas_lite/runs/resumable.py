@@ -89,7 +89,10 @@ class ResumableRun(EpochByEpoch, ABC):
         out: None where nothing is to be kept. head: of the history. The folder is changed only when all of it was
         taken. Raises ValueError as `plain_config`, RunError as `RunFolder`.
         """
-        self.folder: RunFolder | None = self.group.on_writer(lambda: self._folder_at(out, head))
+        config = plain_config(self.config)      # refused also where nothing is kept
+        self.group.check_alike(config, self.noun)
+        self.folder: RunFolder | None = self.group.on_writer(
+            lambda: None if out is None else RunFolder(out, config, head))
         self.epochs_done, self._out = 0, out        # all processes know it, also those that have no folder
         self.on_step: Callable[[int, int, int], None] | None = None
         self.interrupt_when: Callable[[], bool] | None = None
@@ -108,10 +111,6 @@ class ResumableRun(EpochByEpoch, ABC):
         except BaseException:
             self.close()
             raise
-
-    def _folder_at(self, out: str | Path | None, head: Mapping[str, Any]) -> RunFolder | None:
-        config = plain_config(self.config)      # refused also where nothing is kept
-        return None if out is None else RunFolder(out, config, head)
 
     @abstractmethod
     def begin_epoch(self) -> Iterator[int]:
@@ -137,8 +136,8 @@ class ResumableRun(EpochByEpoch, ABC):
     def run_epoch(self) -> Any:
         """Do (or finish) one epoch and return its record.
 
-        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another
-        thread is at work on this run.
+        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the run is finished, its state
+        torn, or another thread at work on it.
         """
         with self._alone(), sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
             while self._do_step():
@@ -197,6 +196,10 @@ class ResumableRun(EpochByEpoch, ABC):
     def _do_step(self) -> bool:
         if self._unsaved is not None:
             return False
+        if self.is_finished:
+            why = f" ({self.stopped})" if getattr(self, "stopped", None) else ""
+            raise RuntimeError(f"this {self.noun} is finished: it stopped after epoch {self.epochs_done} of "
+                               f"{self.total_epochs}{why}")
         started = time.perf_counter()
         if self._steps is None:
             self._steps = self.begin_epoch()

@@ -140,9 +140,6 @@ class Search(ResumableRun):
         return super().is_finished or (self.stopped is not None and self._unsaved is None)
 
     def begin_epoch(self) -> Iterator[int]:
-        if self.stopped is not None:
-            raise RuntimeError(f"this search is finished: it stopped after epoch {self.epochs_done} of "
-                               f"{self.total_epochs} ({self.stopped})")
         epoch, recipe = self.epochs_done, self.recipe
         first = recipe.first_alpha_epoch
         self.tau = self.algorithm.tau_at(max(0, epoch - first), self.total_epochs - first)

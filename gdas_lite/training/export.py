@@ -29,8 +29,8 @@ from ..data.folders import shown
 from ..data.photos import StreamedData
 from ..data.pictures import Reading
 from ..genotypes.parse import Genotype, genotype_from_json
-from ..runs.checkpoint import digest, write_atomically
-from ..runs.config import EXPORT_FORMAT, path_of, read_export
+from ..runs.checkpoint import digest
+from ..runs.config import EXPORT_FORMAT, path_of, read_export, write_atomically
 from ..runs.device import evaluating, usual_defaults
 from ..runs.engine import attach_to_network
 from ..runs.resumable import seeded

@@ -20,7 +20,7 @@ from typing import Any
 import graphviz
 
 from ..genotypes.parse import Genotype
-from ..runs.config import path_of
+from ..runs.config import path_of, write_atomically
 from .cell_graph import Box, CellGraph, Flow, Panel, Probabilities, cell_graph, edge_probabilities
 from .palette import INK, text_on
 
@@ -171,7 +171,7 @@ def save(genotype: Any, path: str | Path, **options: Any) -> Path:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot draw to {path.name!r}: the folder {str(path.parent)!r} does not exist")
     dot, kind = cell_dot(genotype, **options), FORMATS[path.suffix.lower()]
-    path.write_bytes(dot.source.encode() if kind == "dot" else _picture(dot, kind))
+    write_atomically(path, dot.source.encode() if kind == "dot" else _picture(dot, kind))
     return path
 
 

@@ -117,6 +117,16 @@ def test_the_last_epoch_is_not_over_before_it_is_saved(tmp_path):
     assert is_on_disk("training", tmp_path) and faults.loaded("training", tmp_path) == faults.EQUAL
 
 
+@pytest.mark.parametrize("case", faults.CASES)
+def test_a_finished_run_does_no_epoch_more(case):
+    run = make(case, None).run()
+    before = run.history[-1].to_json(), faults.state_of(run)
+    with pytest.raises(RuntimeError, match=f"this {run.noun} is finished: it stopped after epoch 3 of 3$"):
+        run.run_epoch()
+    assert len(run.history) == 3 and run.history[-1].to_json() == before[0]
+    assert all(torch.equal(value, before[1][name]) for name, value in run.tensors().items())
+
+
 @pytest.fixture(scope="module")
 def rests(tmp_path_factory):
     """Finished folders by (case, seed)."""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,10 +27,11 @@ from gdas_lite.genotypes.lookup import find_cell
 from gdas_lite.reproduction.cli import values
 from gdas_lite.reproduction.cli.main import _warnings_as_sentences, main
 from gdas_lite.reproduction.cli.parser import build_parser
-from gdas_lite.reproduction.cli.run import _training
+from gdas_lite.reproduction.cli.run import _training, _word
+from gdas_lite.reproduction.cli.show import found_cells
 from gdas_lite.reproduction.published import IMAGENET, rows
 from gdas_lite.runs.folder import checkpoints
-from gdas_lite.search.history import History
+from gdas_lite.search.history import EpochRecord, History
 from gdas_lite.training.evaluation import evaluate
 from tests.runs.test_schema import bare
 
@@ -198,6 +199,33 @@ def test_several_seeds_have_a_folder_each_and_a_table_and_what_stops_one_stops_n
     with pytest.raises(SystemExit):
         main([*SEARCH, "--seeds", "0..7", "--seed", "3"])
     assert "argument --seed: not allowed with argument --seeds" in capsys.readouterr().err
+
+
+def test_a_table_of_seeds_names_the_benchmark_where_it_knows_a_cell(tmp_path):
+    labels, alphas = gl.NASNet().labels, {kind: np.zeros(each.shape) for kind, each in gl.NASNet().labels.items()}
+    lines = [json.dumps({"labels": {kind: each.to_json() for kind, each in labels.items()}}), json.dumps(EpochRecord(
+        0, None, 0.1, 1.0, 50.0, 1.0, 40.0, 1.0, alphas, str(gl.zoo_genotype("GDAS_V1"))).to_json())]
+    (tmp_path / "history.jsonl").write_text("\n".join(lines) + "\n")
+    table = list(found_cells({0: str(tmp_path)}, set()))
+    assert "   40.00%        -       -   " in table[1]
+    assert table[-1] == "search: accuracy with shared weights, of the valid half where alpha moves"
+
+
+def test_an_export_is_written_by_one_process(monkeypatch, capsys):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "here", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert "an export runs in one process, but torchrun started 2" in refused(capsys, "export", "run", "net")
+    assert not Path("net").exists()
+
+
+@pytest.mark.parametrize("system, path, word", [
+    ("nt", PureWindowsPath("runs/a"), r"runs\a"), ("nt", PureWindowsPath("my runs/a"), r'"my runs\a"'),
+    ("posix", PurePosixPath("my runs/a"), "'my runs/a'"), ("posix", PurePosixPath("-a"), "./-a")])
+def test_the_path_to_go_on_with_can_be_pasted_into_the_systems_shell(system, path, word, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", system)
+        found = _word(path)
+    assert found == word
 
 
 def test_seed_minus_one_is_drawn_and_kept():
@@ -425,6 +453,8 @@ def test_a_folder_of_pictures_is_named_again_to_go_on(capsys):
     assert "data of your own called pictures; say where they are with --data" in refused(capsys, "resume", "a")
     assert main(["resume", "a", *own]) == 0 and main(["evaluate", "a", *own]) == 0
     assert "does not take these options" in refused(capsys, "evaluate", "a", "--data", "digits", "--data-option", "grey=1")
+    assert refused(capsys, "resume", "a", *own, "--data-option", "max_words=5") == (
+        "gdas-lite resume: pictures does not take these options: there is no 'max_words'\n")
     assert "--data-root and --download are for the named data sets" in refused(
         capsys, "resume", "a", *own, "--data-root", "elsewhere")
 

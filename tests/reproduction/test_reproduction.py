@@ -19,6 +19,8 @@ import torch
 import gdas_lite as gl
 from benchmarks import record_search
 from gdas_lite import reproduction
+from gdas_lite.data.augment import Augmentation
+from gdas_lite.data.official import OFFICIAL
 from gdas_lite.lessons import recorded as shipped
 from gdas_lite.reproduction import costs
 from gdas_lite.reproduction.cli.tables import protocols
@@ -32,6 +34,7 @@ from gdas_lite.training.recipes import training_recipe
 Table = importlib.import_module("gdas_lite.benchmark.table").Table        # the name in gdas_lite is the function
 SEARCH = "gdas-lite search nasbench201 --algorithm gdas --data cifar10 --bn running --recipe paper"
 TRAINING = "gdas-lite train GDAS_V1 --data cifar10 --with pool_norm=true --recipe paper"
+IMAGENET = "gdas-lite train GDAS_V1 --data imagenet --channels 50 --cells 14 --recipe paper-imagenet"
 LANGUAGE = "gdas-lite train GDAS@recurrent --data ptb --recipe paper --set epochs=3000 --set averaging_trigger=gdas"
 
 
@@ -234,6 +237,27 @@ def test_a_training_of_the_command_is_recognised_and_another_is_not():
     assert not asked.is_of(config_of(gl.Training(network, data, recipe=paper, precision="bf16")))
 
 
+@pytest.mark.parametrize("command, known, other", [
+    (SEARCH, {"augmentation": {"padding": 4, "flip": True, "cutout": 0}}, {"augmentation": {"padding": 0}}),
+    (SEARCH, {"augmentation": {}}, {"augmentation": {"cutout": 16}}),
+    (TRAINING, {"augmentation": {"padding": 4, "flip": True, "cutout": 16}}, {"augmentation": {"flip": False}}),
+    (IMAGENET, {"streamed": {"image_size": 224, "lineage": "darts", "lighting_scale": 1.0, "on_error": "skip"}},
+     {"streamed": {"image_size": 160}}), (IMAGENET, {"streamed": None}, {"streamed": {"lineage": "autodl"}}),
+    (IMAGENET, {}, {"streamed": {"lighting_scale": 0.5}})])
+def test_another_augmentation_is_another_protocol(command, known, other):
+    asked = reproduction.protocol(command)
+    config = json.loads(json.dumps({**asked.config, "kind": asked.kind, "data": {"name": asked.data}}))
+    assert asked.is_of(config) and asked.is_of(config | {"data": {"name": asked.data, **known}})
+    assert not asked.is_of(config | {"data": {"name": asked.data, **other}})
+
+
+def test_the_usual_augmentation_is_that_of_the_data():
+    for name in ("digits", "thumbnails"):
+        assert DATASETS[name].augmentation == gl.load_data(name).augmentation
+    for name in ("cifar10", "cifar100"):
+        assert DATASETS[name].augmentation == Augmentation(OFFICIAL[name].padding, flip=True)
+
+
 def test_a_language_training_of_the_command_is_recognised():
     asked = reproduction.protocol(LANGUAGE.replace("--recipe", "--hidden 8 --recipe"))
     data = _text("ptb", DATASETS["ptb"], 64, 1, asked.recipe)
@@ -387,6 +411,7 @@ def test_recorded_searches_fill_the_published_rows(tmp_path, monkeypatch, capsys
 
 @pytest.mark.parametrize(("command", "unit", "items", "batch", "did"), [
     (SEARCH.replace("--data", "--channels 4 --cells-per-stage 1 --data"), "images", 25_000 * 250, 2, 2 * 3),
+    (SEARCH.replace("--data", "--channels 4 --cells-per-stage 1 --data") + " --set epochs=1", "images", 25_000, 2, 2 * 3),
     (TRAINING.replace("--data", "--channels 4 --cells 5 --data"), "images", 50_000 * 600, 2,
      2 * 3),
     (LANGUAGE.replace("--data", "--hidden 8 --data"), "words", 929_589 * 3000, 2, 2 * 35 * 3),

@@ -11,6 +11,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from torch import nn
 import gdas_lite as gl
 from gdas_lite.data.images import Batches
 from gdas_lite.reproduction.cli.main import main
+from gdas_lite.runs.config import RunError
 from gdas_lite.runs.distributed import ProcessGroup, join_process_group, rank_from_environment
 from gdas_lite.runs.shards import Shard
 
@@ -59,6 +61,34 @@ def test_parts_of_device_resident_batches_are_those_of_one_process():
     evaluated = [number for rank in range(3) for number, _, _ in Batches(
         data.train, data, 300, augmentation=None, shard=Shard(rank, 3)).own_batches()]
     assert sorted(evaluated) == list(range(len(evaluated))) == list(range(-(-len(data.train) // 300)))
+
+
+class FirstOfTwo(ProcessGroup):
+    """As process 1 sees process 0, of which `others` has the configuration."""
+
+    others: ClassVar[dict] = {}
+
+    def share(self, value):
+        return self.others if isinstance(value, dict) and self.others else value
+
+    def sum(self, values):
+        return values
+
+
+@pytest.mark.parametrize("change, said", [
+    (lambda data: {"data": replace(data, train_half=data.train_half.subset(range(1, 64)))},
+     "data.checksum: .* by process 1"),
+    (lambda data: {"seed": 5}, "seed: 0 there, 5 asked, by process 1")])
+def test_processes_that_were_given_different_runs_are_refused(change, said):
+    data, space = gl.load_data("digits"), gl.NASBench201(2, 1)
+    group = FirstOfTwo(Shard(1, 2))
+    options = {"recipe": "smoke", "group": group, "data": replace(data, train_half=data.train_half.subset(range(64)))}
+    first = gl.Search(space, algorithm=gl.GDAS(), **options | {"group": None})
+    group.others.update(json.loads(json.dumps(first.config)))
+    gl.Search(space, algorithm=gl.GDAS(), **options)
+    with pytest.raises(RunError, match=rf"the processes were not given the same search \({said}\); give each"):
+        gl.Search(space, algorithm=gl.GDAS(), **options | change(data))
+    group.others.clear()
 
 
 @pytest.fixture(scope="module")

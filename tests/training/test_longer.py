@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -134,6 +135,16 @@ def test_what_cannot_be_made_longer(old, tmp_path):
     checkpoints(old)[-1].write_bytes(b"damaged")
     with pytest.warns(UserWarning, match="checkpoint refused"):
         refused(RunError, "is after epoch 2 of 3; finish it first")
+
+
+def test_a_field_that_a_folder_lacks_is_a_sentence(old):
+    config = read_config(old)
+    del config["sync_batch_norm"]
+    (old / "config.json").write_text(json.dumps(config))
+    faults.as_older_version(old)
+    for options in ({}, {"more": MORE}):
+        with pytest.raises(RunError, match="old/config.json is damaged: the field sync_batch_norm is missing"):
+            gl.resume(old, data_of("training"), **options)
 
 
 def test_a_warm_up_must_fit_into_the_epochs_that_are_added(tmp_path):

@@ -14,6 +14,7 @@ import graphviz
 import numpy as np
 import pytest
 
+import gdas_lite as gl
 from gdas_lite.genotypes.labels import CellLabels
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.nasnet import NASNetGenotype
@@ -339,6 +340,24 @@ def test_genotype_drawing_and_dot_show_themselves(monkeypatch):
 def test_save_by_suffix(renderer, tmp_path, suffix, start):
     path = diagrams.save(BOTH, tmp_path / f"cell.{suffix}")
     assert path.read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name, write", {
+    "cell.svg": lambda path: diagrams.save(SMALL, path), "cell.dot": lambda path: diagrams.save(SMALL, path),
+    "page.html": lambda path: gl.TemperatureExplorer().to_html(path),
+    "table.csv": lambda path: gl.tabular("nasbench201").write_csv(path)}.items())
+def test_a_full_disk_leaves_what_was_there(tmp_path, name, write):
+    resource = pytest.importorskip("resource")      # not on Windows
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    write(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+        with pytest.raises(OSError, match="File too large"):
+            write(tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {name: before}
 
 
 def test_save_says_what_is_wrong(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import random
 import shlex
+import subprocess
 import sys
 import warnings
 from argparse import Namespace
@@ -23,7 +24,7 @@ from ...data.text import Streams
 from ...genotypes.lookup import CellSource, find_cell
 from ...runs.config import RunError, path_of, read_config
 from ...runs.device import pick_device
-from ...runs.distributed import ProcessGroup, join_process_group
+from ...runs.distributed import ProcessGroup, join_process_group, require_single_process
 from ...runs.printing import say
 from ...runs.schema import said
 from ...search.loop import Search
@@ -191,6 +192,7 @@ def _text_scores(model: Any, data: Any, config: dict[str, Any], _: str | None) -
 
 def export(arguments: Namespace) -> int:
     """`gdas-lite export RUN FOLDER`."""
+    require_single_process("an export")     # several would write the same files
     say(f"written: {export_network(arguments.run, arguments.folder, program=arguments.program)}")
     return 0
 
@@ -233,8 +235,9 @@ def _report(run: Any, path: Path) -> None:
 
 
 def _word(path: Path) -> str:
-    """A path as a shell and the command read it: quoted, and no option."""
-    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
+    """A path as a shell and the command read it: quoted (Windows' shell knows no single quotes), and no option."""
+    text = f"./{path}" if str(path).startswith("-") else str(path)
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 def _score(score: Any) -> str:

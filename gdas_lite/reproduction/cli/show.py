@@ -101,7 +101,7 @@ def ground_truth(genotype: Any, path: str | None = None) -> list[str]:
 
 def found_cells(folders: Mapping[int, str], failed: Collection[int]) -> Iterator[str]:
     """Yields a table of searches by seed: the cell of each, in NAS-Bench-201 what it is worth. failed: seeds."""
-    table = tabular("nasbench201")
+    table, ranked = tabular("nasbench201"), False
     yield f"{'seed':>5} {'search':>8} {'trained':>8} {'rank':>7}   cell"
     for seed, folder in folders.items():
         if seed in failed:
@@ -110,11 +110,11 @@ def found_cells(folders: Mapping[int, str], failed: Collection[int]) -> Iterator
         last = History.read(folder)[-1]
         cell = parse_genotype(last.genotype)
         shares = last.train_accuracy if last.valid_accuracy != last.valid_accuracy else last.valid_accuracy
-        worth = (f"{table.accuracy(cell):>7.2f}% {table.rank(cell):>7,}" if str(cell) in positions() else
-                 f"{'-':>8} {'-':>7}")
+        ranked |= (is_known := str(cell) in positions())
+        worth = (f"{table.accuracy(cell):>7.2f}% {table.rank(cell):>7,}" if is_known else f"{'-':>8} {'-':>7}")
         yield f"{seed:>5} {shares:>7.2f}% {worth}   {cell}"
-    yield ("search: accuracy with shared weights, of the valid half where alpha moves; trained, rank: NAS-Bench-201, "
-           f"{table.default_column}, of {len(table):,}")
+    yield ("search: accuracy with shared weights, of the valid half where alpha moves"
+           + f"; trained, rank: NAS-Bench-201, {table.default_column}, of {len(table):,}" * ranked)
 
 
 def _ranked(table: Any, genotype: Any, column: str) -> str:

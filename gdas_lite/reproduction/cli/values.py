@@ -236,7 +236,8 @@ def _load(arguments: Namespace, name: str, is_text: bool, recorded: Mapping[str,
     except TypeError as problem:
         if not options and not arguments.download:
             raise
-        raise ValueError(f"{name} does not take these options: {problem}") from None
+        reason = re.sub(r"\w+\(\) got an unexpected keyword argument", "there is no", str(problem))     # of a function
+        raise ValueError(f"{name} does not take these options: {reason}") from None
     if isinstance(data, TextData) != is_text:
         needed, given = ("a text is", "images") if is_text else ("images are", "a text")
         raise ValueError(f"{needed} needed here, but {data.name} is {given}; choose another --data")

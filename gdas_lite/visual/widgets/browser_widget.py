@@ -15,7 +15,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from ...runs.config import path_of
+from ...runs.config import path_of, write_atomically
 from ..diagrams import cell_dot, edge_probabilities, render_svg
 
 FOLDER = Path(__file__).parent
@@ -92,7 +92,7 @@ class BrowserWidget(anywidget.AnyWidget):
         state = json.dumps(self.page_state(), allow_nan=False, default=_as_base64).replace("<", "\\u003c")
         page = PAGE.format(title=html.escape(self.title), style=STYLE, twin=_picture(self.static_twin()), state=state,
                            script=str(self._esm), start=module("page.js"))
-        path.write_text(page, encoding="utf-8")
+        write_atomically(path, page.encode())
         return path
 
     def page_state(self) -> dict[str, Any]:
