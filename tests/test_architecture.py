@@ -26,7 +26,7 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 30_087, "core": 3_175,
+    "": 30_115, "core": 3_175,
     "relaxation.py": 164,       # candidates that a search leaves out
     "runs": 2_186,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; augmentation; threads that draw, networks taken
     "genotypes": 1_253,         # what people paste, in any quotes, numbers in any text; edges of any cell, alphas as they must be
@@ -37,8 +37,8 @@ BUDGET = {
     "visual": 3_342,            # perfect weights, equal cost, searches side by side, undo, both themes; what is no history
     # two sizes of tiles for 3x3 convolutions, which make a NAS-Bench-201 training step a sixth to a quarter shorter;
     # derived networks and recurrent cells on the kernels; the words' loss; maps in large pages; hooks and what was replaced
-    # or set; optimisers of one's own; networks that are traced or transformed; norms that lack a part
-    "engines": 10_174,
+    # or set; optimisers of one's own; networks that are traced or transformed; norms that lack a part; maps, masks and targets of other sizes
+    "engines": 10_202,
     "lessons": 2_557,           # 39 exercises that build the searches; checks of all gradients and of what code shares; recorded
     "reproduction": 2_340}      # doctor, several seeds, training for longer, what of a folder or a stream is scored; stopping rules
 LONGEST_FILE, LONGEST_FUNCTION = 300, 55
