@@ -27,19 +27,19 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 30_149, "core": 3_177,
+    "": 30_177, "core": 3_177,
     "relaxation.py": 164,       # candidates that a search leaves out
     "runs": 2_201,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; augmentation; threads that draw, networks taken; processes that were given other runs, finished ones
     "genotypes": 1_253,         # what people paste, in any quotes, numbers in any text; edges of any cell, alphas as they must be
     "data": 2_289,              # thumbnails; folders, texts, archives and pictures as people have them, of 16 bits a colour too
     "spaces": 1_552, "search": 1_461,
-    "benchmark": 1_288,         # nine columns of accuracies, perfect weights, equal cost
+    "benchmark": 1_288,         # nine columns of accuracies, perfect weights, equal cost; tables that are pickled, proposals of one's own
     "training": 1_411,          # networks of own spaces: sizes by any name, constants beside weights; scores that are no number; frozen weights, changed networks
     "visual": 3_341,            # perfect weights, equal cost, searches side by side, undo, both themes; what is no history
     # two sizes of tiles for 3x3 convolutions, which make a NAS-Bench-201 training step a sixth to a quarter shorter;
     # derived networks and recurrent cells on the kernels; the words' loss; maps in large pages; hooks and what was replaced
-    # or set; optimisers of one's own; networks that are traced or transformed; norms that lack a part
-    "engines": 10_174,
+    # or set; optimisers of one's own; networks that are traced or transformed; norms that lack a part; maps, masks and targets of other sizes
+    "engines": 10_202,
     "lessons": 2_557,           # 39 exercises that build the searches; checks of all gradients and of what code shares; recorded
     "reproduction": 2_361}      # doctor, several seeds, training for longer, what of a folder or a stream is scored; stopping rules; augmentations
 LONGEST_FILE, LONGEST_FUNCTION = 300, 55

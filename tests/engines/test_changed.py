@@ -19,6 +19,8 @@ from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.genotypes.recurrent import RecurrentGenotype
 from gdas_lite.relaxation import soft_mixture
 from gdas_lite.runs.engine import ENGINES
+from gdas_lite.spaces.nasnet_cells import Cell
+from gdas_lite.spaces.operations import LayerStyle
 
 if numba_obstacle() is not None:
     pytest.skip(f"engine cpu: {numba_obstacle()}", allow_module_level=True)
@@ -69,6 +71,15 @@ def hook_after_a_gradient(search: gl.Search) -> None:
     search.state.supernet.classifier.weight.register_post_accumulate_grad_hook(lambda param: param.grad.zero_() is None or None)
 
 
+def dilate_the_stem(search: gl.Search) -> None:
+    search.state.supernet.stem[0].padding = search.state.supernet.stem[0].dilation = (3, 3)
+
+
+def count_the_borders(search: gl.Search) -> None:
+    for layer in search.state.supernet.modules():
+        count_the_border(layer)
+
+
 def weights_of(search: gl.Search) -> torch.Tensor:
     return torch.cat([param.detach().flatten() for param in search.state.supernet.parameters()])
 
@@ -95,7 +106,7 @@ def searched(way: str, engine: str, change: Callable[[gl.Search], None], epoch: 
 
 @pytest.mark.parametrize("change, epoch", [
     (own_sgd, 0), (own_sgd, 1), (adam, 0), (maximise, 0), (maximise, 1), (dampen, 0), (dampen, 1), (hook_of_steps, 0),
-    (hook_of_steps, 1), (hook_of_a_gradient, 0), (hook_after_a_gradient, 1)])
+    (hook_of_steps, 1), (hook_of_a_gradient, 0), (hook_after_a_gradient, 1), (dilate_the_stem, 0), (count_the_borders, 0)])
 @every_way
 def test_a_search_moves_as_its_optimiser_and_hooks_say(way, change, epoch):
     wanted, found = (searched(way, engine, change, epoch) for engine in ("plain", "cpu"))
@@ -163,6 +174,47 @@ def test_layers_whose_settings_were_changed_compute_by_these(engine, change, ima
         outputs[name] = made(images)
     assert torch.allclose(outputs[engine], outputs["plain"], atol=1e-4)
     assert not torch.allclose(before, outputs[engine], atol=1e-2)
+
+
+def separable(cell: nn.Module) -> nn.Module:
+    return next(one for name, one in cell.operations.items() if "sep_conv" in name).first
+
+
+def convolve_across(cell: nn.Module) -> None:
+    separable(cell).depthwise = nn.Conv2d(16, 16, 3, padding=1, bias=False)
+
+
+def widen_the_last_convolution(cell: nn.Module) -> None:
+    separable(cell).pointwise = nn.Conv2d(16, 16, 3, padding=1, bias=False)
+
+
+def convolve_channels_apart(cell: nn.Module) -> None:
+    cell.inputs.newer.conv = nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False)
+
+
+def normalise_fewer(cell: nn.Module) -> None:
+    separable(cell).norm = nn.BatchNorm2d(8)
+
+
+def convolve_fewer(cell: nn.Module) -> None:
+    separable(cell).depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+
+
+@pytest.mark.parametrize("change", [convolve_across, widen_the_last_convolution, convolve_channels_apart, normalise_fewer,
+                                    convolve_fewer])
+def test_a_layer_of_another_kind_computes_what_it_is_and_one_that_fits_nowhere_is_refused(change):
+    """The kernels would read beyond its numbers."""
+    nodes, found = ((("sep_conv_3x3", 0), ("skip_connect", 1)),), []
+    for run in (nn.Module.__call__, cpu.run_cell):
+        torch.manual_seed(0)
+        cell = Cell(gl.NASNetGenotype(nodes, nodes, (2,), (2,)), False, (16, 16), 16, False, LayerStyle())
+        change(cell)
+        try:
+            found.append(run(cell, *torch.randn(2, 4, 16, 8, 8)))
+        except RuntimeError as error:       # PyTorch's own
+            found.append(error)
+    assert type(found[0]) is type(found[1])
+    assert change in (normalise_fewer, convolve_fewer) or torch.allclose(*found, atol=1e-4)
 
 
 @pytest.mark.parametrize("channels", [12, 16])

@@ -19,8 +19,9 @@ from gdas_lite.engines import layers
 from gdas_lite.engines.cpu.engine import SMALLEST, CpuEngine, numba_obstacle
 from gdas_lite.genotypes.notation import NASNET_GENOTYPE_OPS
 from gdas_lite.genotypes.zoo import zoo_genotype
+from gdas_lite.relaxation import soft_mixture
 from gdas_lite.spaces import nasbench201, nasnet_cells
-from gdas_lite.spaces.operations import DropPath, Identity, LayerStyle
+from gdas_lite.spaces.operations import DropPath, Identity, LayerStyle, Pooling
 
 if numba_obstacle() is not None:
     pytest.skip(f"engine cpu: {numba_obstacle()}", allow_module_level=True)
@@ -407,6 +408,54 @@ def test_drop_path_takes_the_masks_in_the_plain_order():
     assert cell.num_masks == sum(not isinstance(cell.operations[name], Identity) for pair in cell.operands for name, _ in pair)
 
 
+def test_drop_path_of_one_mask_for_all_images_counts_for_all_and_other_masks_are_refused():
+    torch.manual_seed(0)
+    cell, inputs = nasnet_case("DARTS_V2", 16, False, False)
+    found, wanted = (run(copy.deepcopy(cell).train(), *inputs, drop=lambda part: 0.5 * part)
+                     for run in (cpu.run_cell, layers.run_cell))
+    assert torch.allclose(found, wanted, atol=1e-4)
+    with pytest.raises(RuntimeError):
+        cpu.run_cell(cell.train(), *inputs, drop=lambda part: part * torch.ones(3, 16, 1, 1))
+
+
+SIZES = {"channels of older": ((3, 40, 8, 8), (3, 64, 8, 8)), "channels of newer": ((3, 64, 8, 8), (3, 16, 8, 8)),
+         "larger": ((3, 64, 16, 16), (3, 64, 8, 8)), "smaller": ((3, 64, 8, 8), (3, 64, 16, 16)),
+         "fewer images": ((2, 64, 8, 8), (3, 64, 8, 8))}
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("kind", ["search", "derived"])
+def test_maps_that_a_cell_was_not_built_for_are_refused(kind, sizes):
+    """PyTorch refuses them; kernels would read and write beyond their memory."""
+    torch.manual_seed(0)
+    if kind == "derived":
+        cell, options = nasnet_case("DARTS_V2", 16, False, False)[0], {}
+    else:
+        cell = nasnet_cells.SearchCell((64, 64), 16, False, False, LayerStyle(affine=False, track_running_stats=False))
+        options = {"mixture": soft_mixture(torch.zeros(len(nasnet_cells.EDGES), len(nasnet_cells.NASNET_CANDIDATES)))}
+    for run, error in ((type(cell).__call__, RuntimeError), (cpu.run_cell, ValueError)):
+        with pytest.raises(error, match="size|channels"):
+            run(cell.train(), *map(torch.randn, sizes), **options)
+
+
+@pytest.mark.parametrize("channels, given", [(12, 8), (12, 16), (16, 8), (16, 32)])
+def test_a_map_of_other_channels_is_refused_also_where_padding_makes_them_alike(channels, given):
+    cell, _ = nasbench201_case(CELLS[0], channels)
+    for run, error in ((type(cell).__call__, RuntimeError), (cpu.run_cell, ValueError)):
+        with pytest.raises(error, match=f"{channels}.* channels"):
+            run(cell.train(), torch.randn(5, given, 9, 7))
+
+
+def test_parts_of_different_size_are_not_joined():
+    """Each node of this cell is made of one input alone."""
+    nodes = tuple((("dil_conv_3x3", source), ("dil_conv_3x3", source)) for source in (0, 1))
+    genotype = gl.NASNetGenotype(nodes, nodes, (2, 3), (2, 3))
+    cell = nasnet_cells.Cell(genotype, False, (64, 64), 16, False, LayerStyle()).train()
+    for run, error in ((type(cell).__call__, RuntimeError), (cpu.run_cell, ValueError)):
+        with pytest.raises(error, match="size"):
+            run(cell, torch.randn(3, 64, 16, 16), torch.randn(3, 64, 8, 8))
+
+
 @pytest.mark.parametrize("images, expected", [(SMALLEST // (48 * 64) - 1, 0), (SMALLEST // (48 * 64) + 1, 3)])
 def test_small_maps_are_left_to_layers(images, expected, runs):
     network = gl.network(zoo_genotype("GDAS_V1"), channels=16, cells=3, classes=4)
@@ -445,7 +494,16 @@ def test_a_single_pixel_of_a_single_image_is_refused_as_pytorch_refuses_it(size,
         run(cell.train(), *(torch.randn(1, 64, size, size) for _ in range(2)))
 
 
-@pytest.mark.parametrize("case", ["1 C=12", "GDAS_V1 C=16 normal", "GDAS_V1 C=36 normal"])
+def affine_pools():
+    """As somebody made them, of a cell whose pooled maps are normalised."""
+    cell, inputs = nasnet_case("DARTS_V1", 16, True, False, True)
+    for module in cell.modules():
+        if isinstance(module, Pooling):
+            module.norm = torch.nn.BatchNorm2d(16)
+    return randomised(cell), inputs
+
+
+@pytest.mark.parametrize("case", ["1 C=12", "GDAS_V1 C=16 normal", "GDAS_V1 C=36 normal", "affine pools"])
 def test_two_passes_with_weights_of_their_own_go_back_through_these(case):
     """Each by `functional_call`, which takes the weights away again before the backward pass."""
     def both(cell, inputs, run):
@@ -461,7 +519,7 @@ def test_two_passes_with_weights_of_their_own_go_back_through_these(case):
     distances = []
     for seed in range(3):
         torch.manual_seed(seed)
-        cell, inputs = CASES[case]()
+        cell, inputs = affine_pools() if case == "affine pools" else CASES[case]()
         exact = copy.deepcopy(cell).double().train(), [x.double() for x in inputs], type(cell).__call__
         distances.append(distance(both(cell.train(), inputs, cpu.run_cell), both(*exact)))
     assert min(distances) < BEST

@@ -17,6 +17,8 @@ from gdas_lite.engines.layers.recurrent.nodes import Nodes
 from gdas_lite.engines.layers.recurrent.plan import CellPlan
 from gdas_lite.engines.layers.recurrent.sequence import Pass
 from gdas_lite.relaxation import soft_mixture
+from gdas_lite.runs.engine import ENGINES
+from gdas_lite.spaces.language_model import Masks
 from gdas_lite.spaces.recurrent import StateNorm
 from tests.spaces.recurrent_examples import BATCH, HIDDEN, MIXTURES, WORDS, alpha, numbers, supernet, words
 
@@ -185,6 +187,24 @@ def test_batch_norm_equals_pytorchs_in_value_and_gradient(mode):
     torch.testing.assert_close(found, gradient, rtol=0, atol=1e-13)
     if is_tracked:
         torch.testing.assert_close((norm.mean, norm.var), (mean, var), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("engine", ["layers", "cpu"])
+def test_a_mask_of_all_sequences_or_of_another_type_counts_as_in_plain_code(engine):
+    """Kernels read as many float32 as there are states, whatever the mask holds."""
+    if engine == "cpu":
+        pytest.importorskip("numba", reason="engine cpu")
+    torch.manual_seed(0)
+    made = gl.network(gl.RecurrentGenotype((("tanh", 0), ("relu", 1)), (1, 2)), 16, 11)
+    plain, hidden = copy.deepcopy(made), torch.randn(5, 16)
+    ENGINES[engine].attach_network(made)
+    if engine == "cpu":
+        from gdas_lite.engines.cpu import recurrent
+        recurrent.attach_language_model(made)
+    tokens, kept = torch.randint(11, (4, 5)), torch.empty(5, 16).bernoulli_(0.5)
+    for mask in (2 * kept, 2 * kept[:1], kept.bool(), kept.long(), 2 * kept.t().contiguous().t()):
+        found, wanted = (model.states(tokens, hidden, masks=Masks(hidden=mask)) for model in (made, plain))
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
 
 
 def plainly(cell, *inputs, **options):

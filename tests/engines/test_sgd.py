@@ -210,6 +210,20 @@ def test_a_step_that_skips_leaves_what_was_not_reached_alone():
     assert not torch.equal(param, before)
 
 
+def test_gradients_that_a_plain_step_took_away_do_not_come_back_as_zeros():
+    """The size of a batch decides within a step, after its gradients were taken away."""
+    param, pays = nn.Parameter(torch.ones(8)), True
+    optimizer = SGD.taking_over(torch.optim.SGD([param], 0.1, momentum=0.9, weight_decay=0.1), lambda: pays)
+    param.grad = torch.ones(8)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=False)
+    before, pays = param.detach().clone(), False
+    optimizer.zero_grad()
+    pays = True
+    optimizer.step()
+    assert torch.equal(param, before)
+
+
 @pytest.mark.parametrize("restored", ["before", "after"])
 def test_momentum_of_a_checkpoint_is_taken_over_whether_it_is_restored_before_or_after(restored):
     first, second = (nn.Parameter(torch.ones(16)) for _ in range(2))

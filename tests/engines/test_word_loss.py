@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from types import SimpleNamespace
 
@@ -68,6 +69,28 @@ def test_a_sequence_that_keeps_no_unit_and_a_window_of_one_word_in_float32():
         torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
         gradients = [torch.autograd.grad(loss, [outputs, weight, bias]) for loss in found]
         torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kept", [None, 0.25])
+@pytest.mark.parametrize("path", ["layers", pytest.param("cpu", marks=pytest.mark.skipif(
+    numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}"))])
+def test_targets_that_pytorch_refuses_are_refused_and_any_mask_counts_as_in_plain_code(path, kept, monkeypatch):
+    """Batch first, a word less or more, a sequence less; numbers of another type. Kernels read beyond such targets."""
+    loss_of, generator = engine.word_loss, torch.Generator().manual_seed(0)
+    if path == "cpu":
+        from gdas_lite.engines.cpu import recurrent
+        monkeypatch.setattr(recurrent, "FEWEST_LOGITS", 0)
+        loss_of = partial(loss_of, block=recurrent.block_loss, dropped=recurrent.dropped_word_loss)
+    outputs, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((6, 3, 8), (40, 8), (40,)))
+    targets = torch.randint(40, (6, 3), generator=generator)
+    mask = None if kept is None else torch.empty(3, 8).bernoulli_(kept, generator=generator) * 4
+    for wrong in (targets.t(), targets[:-1], targets[:1], targets[:, :-1], targets.repeat(2, 1), targets.int()):
+        for path_of in (language_model.word_loss, loss_of):
+            with pytest.raises((RuntimeError, ValueError)):
+                path_of(outputs, mask, weight, bias, wrong)
+    for other in () if mask is None else (mask, mask[:1], mask.bool(), mask.double().float()):
+        torch.testing.assert_close(loss_of(outputs, other, weight, bias, targets),
+                                   language_model.word_loss(outputs, other, weight, bias, targets))
 
 
 @pytest.mark.parametrize("block", [1, 23, 10**6])

@@ -172,7 +172,7 @@ class BackwardPass:
         """Completes the `factors` of a pooled map's uses by those of the batch norm behind it."""
         total, projection = sum(of_uses)
         (mean, inverse_std, _), norm = pooled.moments.astype(np.float64), pooled.norm
-        gain = norm.weight.detach().numpy().astype(np.float64) if norm.affine else 1.0
+        gain = pooled.given_affine[0].numpy().astype(np.float64) if norm.affine else 1.0
         scale, count = gain * inverse_std, pooled.out.numel() // pooled.out.shape[3]
         slope = scale * np.square(inverse_std) * projection / -count
         factors[-2], factors[-1] = slope, -scale * total / count - slope * mean

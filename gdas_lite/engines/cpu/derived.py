@@ -15,7 +15,7 @@ from ...spaces.nasnet_cells import Cell as NASNetCell
 from ...spaces.operations import FactorisedReduction
 from ...spaces.operations import Identity as IdentityModule
 from .. import layers
-from ..graph import LANES, Graph, Scalar, Term
+from ..graph import LANES, Graph, Scalar, Term, trained
 from ..parts import made_of_modules
 from .padding import PaddedConv, PaddedNorm, padded, padded_map, padded_width
 from .terms import Unknown, term_of
@@ -122,13 +122,17 @@ def nasnet_cell(cell: NASNetCell, older: Tensor, newer: Tensor, drop: nasnet_cel
         older = layers.cells.Node(older).through(cell.inputs.older)
     masks = None
     if drop is not None and cell.num_masks:
-        one = torch.ones(1, 1, 1, 1, device="cpu")
-        masks = torch.stack([drop(one).reshape(-1) for _ in range(cell.num_masks)]).float().numpy()
+        one = torch.ones(len(newer), 1, 1, 1, device="cpu")
+        masks = torch.stack([drop(one).reshape(len(newer)) for _ in range(cell.num_masks)]).float().numpy()
     return _run(plan, (older, newer), masks)
 
 
 def _run(plan: Plan, inputs: tuple[Tensor, ...], masks: Any = None) -> Tensor:
     from .cell import run_graph  # which needs numba
+    from .layers import check_widths
+    for node, x in enumerate(inputs):       # before padding hides it
+        for *_, chain in plan.graph.chains_from.get(node, ()):
+            check_widths(trained(chain.layers[0].convs[0].pointwise).in_channels, x.shape[1])
     for copy in plan.copies:
         copy.refresh()
     given = [padded_map(x) for x in inputs]

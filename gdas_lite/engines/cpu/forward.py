@@ -88,6 +88,9 @@ class ForwardPass:
         factors = np.empty((len(maps) + 1, *images, maps[0].shape[3]), np.float32)
         # an output stands in the result as well, and there alone if no edge leaves it
         part = self._part(self.graph.outputs.index(node), maps[0]) if node in self.graph.outputs else None
+        shapes = {tuple(one.shape) for one in maps} | (set() if part is None else {(*part.shape[:3], maps[0].shape[3])})
+        if len(shapes) > 1:
+            raise ValueError(f"maps (B, H, W, C) that this cell adds up or joins differ in size: {sorted(shapes)}")
         value = torch.empty_like(maps[0]) if part is None or node in self.sources else None
         weighted_sum(part if value is None else value, maps, factors, None, None if value is None else part,
                      [self.mixing_of(*pair) for pair in zip_longest(ordered, normed)])

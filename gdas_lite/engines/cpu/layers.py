@@ -62,6 +62,7 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
         first, jobs, border = len(job_rows), [], border_of(layers, x, packed.side)
         height, width = x.shape[1:3]
         for layer in layers:
+            check_widths(layer.convs[0].pointwise.in_channels, x.shape[3])
             row = layer.convs[0].row_of(height, width, packed.side)
             out = torch.empty(images, row[t.OUT_HEIGHT], row[t.OUT_WIDTH], layer.channels, dtype=x.dtype, device="cpu")
             one = ConvOutput(out, moments[len(made), :, :layer.channels], moments_at, step, layer.norm, layer, x, given)
@@ -85,6 +86,12 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
         made[0].out), held=(made, statistics, moments, packed, norms))
     settle_all(made)
     return made
+
+
+def check_widths(built: int, given: int) -> None:
+    """Raises ValueError for a map that a convolution was not built for."""
+    if built != given:
+        raise ValueError(f"a convolution of this cell was built for maps of {built} channels, this one has {given}")
 
 
 def border_of(layers: Sequence[Layer], x: Tensor, side: int) -> int:

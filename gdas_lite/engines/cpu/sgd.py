@@ -56,12 +56,13 @@ class SGD(torch.optim.SGD):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         self._scale = 1.0       # of gradients that no step will see
-        if not self._compiles:
+        self._reached = set() if set_to_none else self._reached
+        if set_to_none or not self._compiles:
             return super().zero_grad(set_to_none)
         found = [param for group in self.param_groups for param in group["params"] if param.grad is not None]
         for param in found:
             param.grad = None
-        self._reached = set() if set_to_none else self._reached.union(map(id, found))
+        self._reached = self._reached.union(map(id, found))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:

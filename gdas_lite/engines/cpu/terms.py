@@ -72,11 +72,16 @@ def _is_usual(pool: nn.Module, stride: int) -> bool:
 
 
 def are_known(norm: nn.Module, *convs: nn.Module) -> bool:
-    """Returns whether the kernels have loops for these convolutions, and they and the norm are PyTorch's own."""
-    return type(norm) is nn.BatchNorm2d and all(
-        type(conv) in (nn.Conv2d, CentredConv2d) and conv.padding_mode == "zeros" and (
-            is_depthwise(conv) and conv.kernel_size[0] <= 5 if conv.groups > 1 else
-            (conv.kernel_size, conv.stride, conv.padding, conv.dilation) in DENSE) for conv in convs)
+    """Returns whether the kernels have loops for these convolutions, all are PyTorch's own, and their widths agree."""
+    if type(norm) is not nn.BatchNorm2d or not all(
+            type(conv) in (nn.Conv2d, CentredConv2d) and conv.padding_mode == "zeros" for conv in convs):
+        return False
+    across = [conv for conv in convs if conv.groups == 1]       # over all channels; 1x1 beside another one
+    return (sum(conv.out_channels for conv in across) == norm.num_features
+            and len({conv.in_channels for conv in convs}) == 1 and all(
+                is_depthwise(conv) and conv.kernel_size[0] <= 5 for conv in convs if conv.groups > 1)
+            and all((conv.kernel_size, conv.stride, conv.padding, conv.dilation) in DENSE
+                    and (len(convs) == 1 or conv.kernel_size == (1, 1)) for conv in across))
 
 
 def all_fit(modules: Iterable[nn.Module]) -> bool:

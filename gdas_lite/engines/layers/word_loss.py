@@ -33,10 +33,11 @@ def word_loss(outputs: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor
 
     Raises RuntimeError or IndexError (PyTorch's) if a target is no row of `weight`.
     """
-    if is_following():
+    if is_following() or targets.dtype != torch.int64 or targets.shape != outputs.shape[:2]:    # which PyTorch refuses
         return language_model.word_loss(outputs, mask, weight, bias, targets)
     if mask is not None:
-        if mask.device.type == "cpu" and mask.count_nonzero() < MOSTLY_DROPPED * mask.numel():
+        if mask.device.type == "cpu" and mask.shape == outputs.shape[1:] and (
+                mask.count_nonzero() < MOSTLY_DROPPED * mask.numel()):
             return (dropped or dropped_word_loss)(outputs, mask, weight, bias, targets, block)
         outputs = outputs * mask
     return whole_word_loss(outputs.flatten(0, 1), weight, bias, targets.flatten(), block)

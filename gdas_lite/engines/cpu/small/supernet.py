@@ -25,13 +25,20 @@ from .skeleton import Pass
 
 
 def knows(supernet: nn.Module) -> bool:
-    """Returns whether its modules are those that this module computes; one of another class is somebody's own."""
+    """Returns whether it is made of what this module computes; another class or setting is somebody's own."""
     if type(supernet) is not Supernet:
         return False
     cells = supernet.stages[0]
     with torch.device("meta"):      # no memory, and no number of the caller's random generator
         like = Supernet(NASBench201(2, len(cells), track_running_stats=cells[0].keeps_estimates), classes=2)
-    return [type(module) for module in supernet.modules()] == [type(module) for module in like.modules()]
+    return [*map(_built, supernet.modules())] == [*map(_built, like.modules())]
+
+
+def _built(module: nn.Module) -> tuple[object, ...]:
+    """Its class, all settings but widths, and the names of its parameters."""
+    settings = [name for name in getattr(module, "__constants__", ()) if not name.endswith(("channels", "features"))]
+    return type(module), [getattr(module, name) for name in settings], [
+        name for name, param in module._parameters.items() if param is not None]
 
 
 class CompiledSupernet:

@@ -83,7 +83,7 @@ class Pass:
         self.missing = -self.size % nodes.lanes
         self.filled = self.size + self.missing
         self.nodes = [node_of(step, mixture, start) for step in (START, *plan.steps)]
-        self.mask = None if mask is None else self._filled(mask)
+        self.mask = None if mask is None else self._filled(mask.to(start.dtype).expand_as(start))
         self.w_start = self._filled_pairs(F.pad(w_start, (0, 0, 0, self.missing)))
         self.w_words, self.w_hidden = self.w_start[:-self.filled], self.w_start[-self.filled:]
         self.w_steps = self._filled_pairs(F.pad(w_steps, (0, 0, 0, self.missing))).unbind()
