@@ -177,7 +177,7 @@ class Training(ResumableRun):
 
     @property
     def derived_accuracy(self) -> float:
-        """The test accuracy after the last epoch, percent. Of a cell searched on cifar100 or imagenet16-120 itself report
+        """The test accuracy after the last epoch, percent. Of a cell searched on cifar100 or imagenet16-120 report
         `result["x-test"]`: that search has seen half of test. Raises ValueError for data without a set called test."""
         if "test" not in (scores := self.result):
             raise ValueError(f"{self._data.name} has no evaluation set called test, only {', '.join(scores) or 'none'}")
