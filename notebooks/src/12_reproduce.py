@@ -67,8 +67,8 @@ for row in (next(row for row in rows if row.command is None), next(row for row i
 # ## Published beside measured
 #
 # `fill` reads run folders and puts their results beside the published numbers. A run counts only if **everything** is
-# as in the command: network, recipe, data. (Of the data it knows the name alone: do not train on a part of CIFAR-10, or
-# without its flips, and call it `cifar10`.) The seed is free, and several seeds become a mean with its spread. *What do
+# as in the command: network, recipe, data. (Of the data it knows the name and how pictures are augmented: do not train on
+# a part of CIFAR-10 and call it `cifar10`.) The seed is free, and several seeds become a mean with its spread. *What do
 # you expect in the column "measured" on a machine that has never trained anything?*
 
 # %%
