@@ -27,7 +27,7 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 30_177, "core": 3_177,
+    "": 30_184, "core": 3_177,
     "relaxation.py": 164,       # candidates that a search leaves out
     "runs": 2_201,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; augmentation; threads that draw, networks taken; processes that were given other runs, finished ones
     "genotypes": 1_253,         # what people paste, in any quotes, numbers in any text; edges of any cell, alphas as they must be
@@ -41,7 +41,7 @@ BUDGET = {
     # or set; optimisers of one's own; networks that are traced or transformed; norms that lack a part; maps, masks and targets of other sizes
     "engines": 10_202,
     "lessons": 2_557,           # 39 exercises that build the searches; checks of all gradients and of what code shares; recorded
-    "reproduction": 2_361}      # doctor, several seeds, training for longer, what of a folder or a stream is scored; stopping rules; augmentations
+    "reproduction": 2_368}      # doctor, several seeds, training for longer, what of a folder or a stream is scored; stopping rules; augmentations
 LONGEST_FILE, LONGEST_FUNCTION = 300, 55
 ENGINE_WORDS = re.compile(r"\b(numba|triton|is_cuda|fused|captured|compiled|kernels)\b", re.IGNORECASE)
 

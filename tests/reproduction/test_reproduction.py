@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import os
+import re
 import shutil
 from dataclasses import replace
 from itertools import count
@@ -203,6 +204,16 @@ def test_an_unknown_source_is_refused_with_those_there_are():
     for command in (f"{SEARCH} --stop-when skips=2", f"{TRAINING} --more 5"):
         with pytest.raises(ValueError, match="a protocol has no --stop-when and no --more"):
             reproduction.protocol(command)
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    ("--algorthm gdas", "gdas-lite: unrecognized arguments: --algorthm gdas; fields of a recipe are set by --set"),
+    ("--seed one", "gdas-lite search: argument --seed: "), ("--help", "gdas-lite search nasbench201 --help' is no search")])
+def test_a_mistyped_protocol_ends_no_script(words, sentence, capsys):
+    """A notebook would show SystemExit, and the sentence elsewhere."""
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        reproduction.protocol(f"gdas-lite search nasbench201 {words}")
+    assert capsys.readouterr().err == ""
 
 
 # --- a protocol is what a run of its command records ---

@@ -4,10 +4,12 @@ From words to values: the space, the algorithm, the data, the network's settings
 """
 
 import inspect
+import io
 import re
 import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stderr
 from dataclasses import fields, replace
 from functools import lru_cache
 from types import NoneType, UnionType
@@ -177,7 +179,12 @@ def protocol(command: str) -> PublishedProtocol:
     words = shlex.split(command)
     if len(words) < 3 or words[0] != "gdas-lite" or words[1] not in ("search", "train"):
         raise ValueError(f"expected a command `gdas-lite search ...` or `gdas-lite train ...`, got {command!r}")
-    arguments = build_parser().parse_args(words[1:])
+    told = io.StringIO()
+    try:
+        with redirect_stderr(told):
+            arguments = build_parser().parse_args(words[1:])
+    except SystemExit:      # the sentence that a shell would show; none if it asks for help
+        raise ValueError(told.getvalue().strip() or f"{command!r} is no search or training") from None
     if arguments.data not in DATASETS:      # before anything that depends on the data
         raise ValueError(f"the sizes of {arguments.data!r} are not known here; known are {', '.join(DATASETS)}")
     if (getattr(arguments, "stop_when", None), getattr(arguments, "more", None)) != (None, None):
