@@ -8,12 +8,18 @@ Importing costs little: a name is loaded when it is first used.
 """
 
 import importlib
+import os
 import sys
 from typing import Any
 
 from .benchmark.table import tabular
 from .genotypes.zoo import published, zoo
 from .runs.config import VERSION as __version__
+
+if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
+    # Threads that wait for each other spin for milliseconds by default: of two programs on the same cores each would be
+    # fifty times slower than alone. After a thousand turns, less than a tenth of a millisecond, a thread sleeps now.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _HOME = {
     "NASBench201Genotype": "genotypes.nasbench201", "NASNetGenotype": "genotypes.nasnet",

@@ -24,7 +24,7 @@ if importlib.util.find_spec("gdas_lite") is None:
     if "google.colab" not in sys.modules and "KAGGLE_KERNEL_RUN_TYPE" not in os.environ:
         raise ModuleNotFoundError("no gdas_lite here: in the checkout run `python3 run.py lab`")
     raise ModuleNotFoundError("upload a zip of gdas-lite and run `%pip install --no-deps gdas-lite.zip`")
-import torch, gdas_lite
+import gdas_lite, torch
 device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)
 
