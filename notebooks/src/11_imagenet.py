@@ -441,6 +441,7 @@ import shutil, subprocess
 
 shutil.copytree(Path(scratch.name) / "run", Path(scratch.name) / "alone")
 (Path(scratch.name) / "go_on.py").write_text(f"""
+import sys
 import gdas_lite as gl
 from dataclasses import replace
 data = gl.load_data("digits")
@@ -448,7 +449,8 @@ data = replace(data, train=data.train.subset(range({len(digits.train)})))
 run = gl.resume("run", data, "cpu")
 shard = run.group.shard
 run.run()
-print("process", shard.rank, "of", shard.world, "did images", shard.bounds(32), "of each full batch", flush=True)
+line = "process %d of %d did images %s of each full batch\\n" % (shard.rank, shard.world, shard.bounds(32))
+sys.stdout.write(line)          # at once: what two processes print word by word may be mixed
 run.close()
 """)
 environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
